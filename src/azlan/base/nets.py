@@ -1,0 +1,35 @@
+"""IP prefixes as text: parsing, overlap, containment. `ipaddress` does the work; results are cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+
+@lru_cache(maxsize=65536)
+def network(prefix: str) -> Network:
+    """Parse a prefix; a bare address is a /32 or /128. Raises ValueError (host bits set count as invalid)."""
+    return ip_network(prefix, strict=True)
+
+
+@lru_cache(maxsize=65536)
+def address(text: str) -> Address:
+    """Parse an address. Raises ValueError."""
+    return ip_address(text)
+
+
+def contains(outer: Network, inner: Network) -> bool:
+    """True where every address of `inner` is one of `outer`; False across families."""
+    if isinstance(outer, IPv4Network):
+        return isinstance(inner, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
+
+
+def overlaps(one: Iterable[str], other: Iterable[str]) -> list[tuple[str, str]]:
+    """Every overlapping pair, in the order given."""
+    others = [(text, network(text)) for text in other]
+    return [(a, b) for a in one for b, net in others if net.version == network(a).version and network(a).overlaps(net)]

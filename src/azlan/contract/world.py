@@ -1,0 +1,225 @@
+"""The World: what the engines and machines are to make true. Immutable parts, shared by identity when unchanged.
+
+Every part is a frozen msgspec struct with a tag, so that the same definition is the wire format between the
+control and the fabric process, and a part is validated on arrival. A part refers to others by part key only.
+A part's digest depends on its content alone; a World's root is the XOR of its parts' digests, so that adding and
+removing parts costs what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntFlag, StrEnum
+from hashlib import blake2b
+from types import MappingProxyType
+
+import msgspec
+
+from azlan.contract.facts import Key
+
+PartKey = str
+"""`{kind}:{resource key}`; route groups `routes:{vnet key}|{route table key or empty}`."""
+
+DIGEST_SIZE = 16
+
+
+class Tag(IntFlag):
+    """What an address is to a VNet. Rules test these bits; a peering changes them and no rule."""
+
+    VIRTUAL_NETWORK = 1
+    """The service tag `VirtualNetwork`."""
+    INTERNET = 2
+    """The service tag `Internet`."""
+    LOAD_BALANCER = 4
+    """The service tag `AzureLoadBalancer`."""
+    WITHHELD = 8
+    """Belongs to a connected peer whose half here has `allowVirtualNetworkAccess: false`."""
+
+
+class NextHop(StrEnum):
+    """Azure's `nextHopType` of an effective route."""
+
+    VNET_LOCAL = "VnetLocal"
+    PEER = "VNetPeering"
+    GLOBAL_PEER = "VNetGlobalPeering"
+    APPLIANCE = "VirtualAppliance"
+    INTERNET = "Internet"
+    GATEWAY = "VirtualNetworkGateway"
+    NONE = "None"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """Base of all parts: `id` is the resource key it was made from."""
+
+    id: Key
+
+
+class TagPrefix(msgspec.Struct, frozen=True, array_like=True):
+    prefix: str
+    tags: int
+
+
+class Vnet(Part, frozen=True, kw_only=True, tag="vnet"):
+    """A VNet: `tags` classifies addresses by longest prefix (sorted by prefix text; 0.0.0.0/0 is always there)."""
+
+    location: str
+    prefixes: tuple[str, ...]
+    tags: tuple[TagPrefix, ...]
+    dns_servers: tuple[str, ...] = ()
+    flow_timeout_seconds: int = 240
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An effective route. `vnet` is set for VNET_LOCAL, PEER and GLOBAL_PEER: the VNet part whose NICs answer there.
+
+    For APPLIANCE, `address` is the next hop's and `vnet` the VNet in which that address is a NIC's.
+    """
+
+    prefix: str
+    next_hop: NextHop
+    vnet: PartKey | None = None
+    address: str | None = None
+    source: str = "Default"
+    """`Default` or `User`."""
+    name: str | None = None
+    active: bool = True
+    """False: `State: Invalid`; shown by effectiveRouteTable, never rendered."""
+
+
+class RouteGroup(Part, frozen=True, kw_only=True, tag="routes"):
+    """The routes of (VNet, route table). `id` is `{vnet key}|{route table key or empty}`. At most one active route a prefix."""
+
+    vnet: PartKey
+    routes: tuple[Route, ...]
+
+
+class AddressSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Matches an address that is in any prefix, or carries any of the tag bits. Any address: prefixes 0.0.0.0/0 and ::/0."""
+
+    prefixes: tuple[str, ...] = ()
+    tags: int = 0
+
+
+class SecurityRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule. `protocol` is an IP protocol number, 0 for any; port ranges are inclusive and empty for any.
+
+    Ports are looked at for TCP and UDP only; a rule that names ports never matches another protocol.
+    """
+
+    name: str
+    priority: int
+    allow: bool
+    protocol: int = 0
+    sources: AddressSet
+    destinations: AddressSet
+    source_ports: tuple[tuple[int, int], ...] = ()
+    destination_ports: tuple[tuple[int, int], ...] = ()
+    default: bool = False
+
+
+class RuleSet(Part, frozen=True, kw_only=True, tag="rules"):
+    """A network security group: rules by direction, in the order they are evaluated; the first match decides."""
+
+    inbound: tuple[SecurityRule, ...]
+    outbound: tuple[SecurityRule, ...]
+
+
+class NicAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A private address of a NIC; `public` is the associated public IP's address, with its idle timeout in seconds."""
+
+    private: str
+    public: str | None = None
+    idle_timeout_seconds: int = 240
+
+
+class Nic(Part, frozen=True, kw_only=True, tag="nic"):
+    """A NIC: a port of the fabric once its machine is plugged.
+
+    The four gates are `nic_rules` and `subnet_rules`, each outbound and inbound; None is an open gate.
+    `default_outbound`: may reach the internet without a public IP. `machine` is None while the NIC is free: no port,
+    but its addresses are known.
+    """
+
+    vnet: PartKey
+    subnet: Key
+    mac: str
+    addresses: tuple[NicAddress, ...]
+    prefix_length: int
+    gateway: str
+    routes: PartKey
+    nic_rules: PartKey | None = None
+    subnet_rules: PartKey | None = None
+    forwarding: bool = False
+    default_outbound: bool = True
+    machine: PartKey | None = None
+    host: str = "local"
+
+
+class GuestLogin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    username: str
+    password_hash: str | None = None
+    ssh_keys: tuple[str, ...] = ()
+    custom_data: bytes | None = None
+
+
+class Machine(Part, frozen=True, kw_only=True, tag="machine"):
+    """A guest or a Bastion host; see `facts.Machine`. `nics` are part keys, the primary one first."""
+
+    role: str
+    """`vm` or `bastion`."""
+    computer_name: str
+    image: str
+    memory_mib: int
+    cpus: int
+    nics: tuple[PartKey, ...]
+    login: GuestLogin | None = None
+    power: str = "running"
+    """`running`, `stopped` or `deallocated`."""
+    boot: int = 0
+    host: str = "local"
+
+
+AnyPart = Vnet | RouteGroup | RuleSet | Nic | Machine
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder: msgspec.msgpack.Decoder[AnyPart] = msgspec.msgpack.Decoder(AnyPart)
+
+
+def part_key(part: AnyPart) -> PartKey:
+    """The key under which a World holds the part."""
+    return f"{part.__struct_config__.tag}:{part.id}"
+
+
+def encode_part(part: AnyPart) -> bytes:
+    return _encoder.encode(part)
+
+
+def decode_part(data: bytes) -> AnyPart:
+    """Raises msgspec.ValidationError for anything that is not exactly a part."""
+    return _decoder.decode(data)
+
+
+def digest(part: AnyPart) -> bytes:
+    """DIGEST_SIZE bytes that depend on the part's content alone."""
+    return blake2b(encode_part(part), digest_size=DIGEST_SIZE).digest()
+
+
+def root_of(digests: Iterable[bytes]) -> bytes:
+    """XOR of part digests: the World's root."""
+    total = 0
+    for value in digests:
+        total ^= int.from_bytes(value, "big")
+    return total.to_bytes(DIGEST_SIZE, "big")
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """All parts at one revision. `claims` (control process only, never on the wire) says which parts an owner's facts
+    made or changed, so that a part's outcome reaches the operations that wait for it."""
+
+    revision: int
+    parts: Mapping[PartKey, AnyPart]
+    claims: Mapping[Key, tuple[PartKey, ...]] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    hosts: tuple[str, ...] = ("local",)
+
+
+EMPTY = World(revision=0, parts=MappingProxyType({}))
