@@ -17,7 +17,8 @@ class MachineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     machine: PartKey
     power: str
-    """`starting`, `running`, `stopped` (powered off, from inside or outside), `deallocated` or `failed`."""
+    """`starting`, `running`, `stopped` (powered off, from inside or outside), `deallocated` or `failed`; in a
+    notification also `gone`: nothing of the machine is left."""
     ready: bool = False
     """Its SSH banner was read at its NIC's address in its own namespace (a Bastion host: its socket answers)."""
     boots: int = 0

@@ -1,0 +1,1 @@
+"""The two loops that make stored facts true: network and machines."""
