@@ -1,0 +1,199 @@
+"""Facts → World, doing over only what the changed facts touch.
+
+The result depends on the facts alone, never on the way there; a part that comes out equal stays the same object, so
+that engines find what changed by identity. A change of a peering compiles two VNets, however many NICs they have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import chain
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from azlan.compiler.index import FactIndex, Touched
+from azlan.compiler.routes import group_id, route_group, vnet_key
+from azlan.compiler.security import classify, rule_set
+from azlan.compiler.translation import machine_part, nic_part, vnet_part
+from azlan.contract import facts, world
+from azlan.contract.facts import Facts, Key
+from azlan.contract.world import AnyPart, PartKey, World
+
+
+class Compiler:
+    """Compiles one history of facts. Feed it every revision in order, or any, at the price of compiling everything."""
+
+    def __init__(self) -> None:
+        self.compiled_parts = 0
+        """How many parts the last run constructed, whether or not they came out equal to the ones before."""
+        self._seen: int | None = None
+        self._parts: dict[PartKey, AnyPart] = {}
+        self._claims: dict[Key, tuple[PartKey, ...]] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index = FactIndex()
+        self._groups_of: dict[Key, tuple[PartKey, ...]] = {}
+        """VNet → its route groups."""
+        self._nics_of: dict[Key, tuple[PartKey, ...]] = {}
+        """Subnet → its NICs, sorted."""
+        self._subnet_of: dict[Key, Key] = {}
+        """NIC that has a part → its subnet."""
+
+    def compile(self, facts: Facts) -> World:
+        """The World of these facts. Dangling references raise nothing: what depends on them is left out."""
+        whole = facts.base is None or facts.base != self._seen
+        if whole:
+            self._forget()
+        owners = facts.by_owner.keys() if whole else facts.changed
+        self._seen = None  # a run that fails leaves half an index behind
+        touched = self._index.replace((owner, tuple(facts.by_owner.get(owner, ()))) for owner in owners)
+        parts = Draft(self._parts, whole)
+        claims = Draft(self._claims, whole)
+        self._compile(touched, parts)
+        for owner in touched.owners:
+            claims.put(owner, self._claims_of(owner, parts))
+        self.compiled_parts = parts.constructed
+        self._parts, self._claims, self._seen = parts.result, claims.result, facts.revision
+        return World(
+            revision=facts.revision,
+            parts=MappingProxyType(self._parts),
+            claims=MappingProxyType(self._claims),
+            hosts=("local", *sorted(self._index.hosts.keys() - {"local"})),
+        )
+
+    # Parts
+
+    def _compile(self, touched: Touched, parts: Draft[AnyPart]) -> None:
+        index = self._index
+        for vnet in touched.vnets | touched.tags:
+            self._compile_vnet(vnet, parts)
+        for vnet in touched.vnets:
+            self._compile_routes(vnet, parts)
+            touched.owners.update(index.claimants(vnet))
+        for key in touched.rules:
+            parts.put(f"rules:{key}", rule_set(index.groups[key]) if key in index.groups else None)
+        for key in touched.machines:
+            parts.put(f"machine:{key}", machine_part(index.machines[key]) if key in index.machines else None)
+        self._compile_nics(touched, parts)
+
+    def _compile_vnet(self, vnet: Key, parts: Draft[AnyPart]) -> None:
+        index = self._index
+        space = index.spaces.get(vnet)
+        if space is None:
+            parts.put(vnet_key(vnet), None)
+            return
+        tables = (index.tables[key] for key in index.tables_in(vnet) if key in index.tables)
+        tags = classify(space, index.peers(vnet), index.beyond(vnet), tables)
+        parts.put(vnet_key(vnet), vnet_part(space, tags))
+
+    def _compile_routes(self, vnet: Key, parts: Draft[AnyPart]) -> None:
+        index = self._index
+        space = index.spaces.get(vnet)
+        tables = index.tables_in(vnet) if space else []
+        keys = tuple(f"routes:{group_id(vnet, table)}" for table in tables)
+        for gone in set(self._groups_of.pop(vnet, ())).difference(keys):
+            parts.put(gone, None)
+        if space is None:
+            return
+        self._groups_of[vnet] = keys
+        peers = index.peers(vnet)
+        for key, table in zip(keys, tables, strict=True):
+            parts.put(key, route_group(space, peers, table, index.tables.get(table) if table else None))
+
+    def _compile_nics(self, touched: Touched, parts: Draft[AnyPart]) -> None:
+        came: defaultdict[Key, list[PartKey]] = defaultdict(list)
+        went: defaultdict[Key, set[PartKey]] = defaultdict(set)
+        for nic in touched.nics:
+            key = f"nic:{nic}"
+            part = self._nic(nic)
+            parts.put(key, part)
+            old, new = self._subnet_of.get(nic), part.subnet if part else None
+            if old == new:
+                continue
+            if old is not None:
+                went[old].add(key)
+                del self._subnet_of[nic]
+            if new is not None:
+                came[new].append(key)
+                self._subnet_of[nic] = new
+            self._index.touch_claims_on(nic, filter(None, (old, new)), touched)
+        for subnet in came.keys() | went.keys():
+            stay = self._nics_of.get(subnet, ())
+            keys = [key for key in stay if key not in went[subnet]] if went[subnet] else list(stay)
+            self._nics_of[subnet] = tuple(sorted(keys + came[subnet]))
+
+    def _nic(self, key: Key) -> world.Nic | None:
+        nic = self._index.nics.get(key)
+        subnet = self._index.subnets.get(nic.subnet) if nic else None
+        if nic is None or subnet is None or subnet.vnet not in self._index.spaces:
+            return None
+        routes = f"routes:{group_id(subnet.vnet, subnet.route_table)}"
+        return nic_part(nic, subnet, self._index.publics, routes)
+
+    # Claims
+
+    def _claims_of(self, owner: Key, parts: Draft[AnyPart]) -> tuple[PartKey, ...] | None:
+        """The parts that an owner's facts make or change; None for an owner that is gone.
+
+        A subnet's reach to its NICs, whose gates it sets; a peering's to both VNets.
+        """
+        declared = self._index.by_owner.get(owner)
+        if declared is None:
+            return None
+        vnets: dict[Key, None] = {}
+        keys: list[PartKey] = []
+        nics: list[tuple[PartKey, ...]] = []
+        for fact in declared:
+            match fact:
+                case facts.Space():
+                    vnets[fact.vnet] = None
+                case facts.Subnet():
+                    vnets[fact.vnet] = None
+                    nics.append(self._nics_of.get(fact.id, ()))
+                case facts.Peering():
+                    vnets.update({fact.vnet: None, fact.remote_vnet: None})
+                case facts.RouteTable():
+                    vnets.update(dict.fromkeys(self._index.vnets_with(fact.id)))
+                case facts.PublicAddress():
+                    keys += [f"nic:{nic}" for nic in sorted(self._index.nics_with.get(fact.id, ()))]
+                case facts.Nic():
+                    keys.append(f"nic:{fact.id}")
+                case facts.SecurityGroup():
+                    keys.append(f"rules:{fact.id}")
+                case facts.Machine():
+                    keys.append(f"machine:{fact.id}")
+        for vnet in vnets:
+            keys += (vnet_key(vnet), *self._groups_of.get(vnet, ()))
+        return (*(key for key in keys if key in parts), *chain.from_iterable(nics))
+
+
+V = TypeVar("V")
+
+
+class Draft(Generic[V]):
+    """A dictionary to be, over the one before it; what is equal stays the same object, no difference no copy."""
+
+    def __init__(self, before: dict[str, V], whole: bool) -> None:
+        self._before = before
+        self._copied = whole
+        self.result: dict[str, V] = {} if whole else before
+        self.constructed = 0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.result
+
+    def put(self, key: str, value: V | None) -> None:
+        """Set the value, or remove it (None)."""
+        if value is not None:
+            self.constructed += 1
+            before = self._before.get(key)
+            value = before if before == value else value
+        if self.result.get(key) is value:
+            return
+        if not self._copied:
+            self.result, self._copied = self.result.copy(), True
+        if value is None:
+            del self.result[key]
+        else:
+            self.result[key] = value

@@ -1,0 +1,150 @@
+"""Security rules and what an address is to a VNet: `VirtualNetwork`, `Internet`, `AzureLoadBalancer`.
+
+Follows service-tags-overview, network-security-groups-overview and virtual-network-manage-peering (the flags of a
+peering change "the definition of the VirtualNetwork service tag" and nothing else).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+
+from azlan.base.nets import network
+from azlan.compiler.routes import is_prefix
+from azlan.contract import facts
+from azlan.contract.world import AddressSet, RuleSet, SecurityRule, Tag, TagPrefix
+
+PLATFORM = "168.63.129.16/32"
+"""The virtual public IP of the host: DNS, DHCP and the load balancer's probes come from it."""
+
+NOT_PUBLIC = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+)
+NOT_PUBLIC_V6 = ("fc00::/7", "fe80::/10", "ff00::/8")
+"""What the public internet does not reach, so that the tag `Internet` leaves it out."""
+
+_SERVICE_TAGS = {
+    "virtualnetwork": Tag.VIRTUAL_NETWORK,
+    "internet": Tag.INTERNET,
+    "azureloadbalancer": Tag.LOAD_BALANCER,
+}
+_PROTOCOLS = {"*": 0, "icmp": 1, "tcp": 6, "udp": 17, "esp": 50, "ah": 51}
+_ANY_PORT = (0, 65535)
+_ANYWHERE = ("0.0.0.0/0", "::/0")
+
+_INSIDE = 1 << 16
+"""Not `Internet`: private, or part of the virtual network. Never leaves this file."""
+
+
+def address_set(entries: Iterable[str]) -> AddressSet:
+    """Rule addresses → AddressSet. Other service tags and application security groups match nothing: Azlan has no
+    service behind the former, and no fact names the members of the latter."""
+    prefixes: dict[str, None] = {}
+    tags = 0
+    for entry in entries:
+        tag = _SERVICE_TAGS.get(entry.lower())
+        if entry == "*" or entry.lower() == "any":
+            prefixes.update(dict.fromkeys(_ANYWHERE))
+        elif tag is not None:
+            tags |= tag
+        else:
+            try:
+                prefixes[str(ip_network(entry, strict=False))] = None
+            except ValueError:
+                continue
+    return AddressSet(prefixes=tuple(prefixes), tags=tags)
+
+
+def _ports(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    return () if _ANY_PORT in ranges else ranges
+
+
+def security_rule(rule: facts.Rule) -> SecurityRule:
+    return SecurityRule(
+        name=rule.name,
+        priority=rule.priority,
+        allow=rule.allow,
+        protocol=_PROTOCOLS[rule.protocol.lower()],
+        sources=address_set(rule.sources),
+        destinations=address_set(rule.destinations),
+        source_ports=_ports(rule.source_ports),
+        destination_ports=_ports(rule.destination_ports),
+        default=rule.default,
+    )
+
+
+def rule_set(group: facts.SecurityGroup) -> RuleSet:
+    """A network security group, each direction in the order of its priorities."""
+    ranked = sorted(group.rules, key=lambda rule: rule.priority)
+    return RuleSet(
+        id=group.id,
+        inbound=tuple(security_rule(rule) for rule in ranked if rule.direction == "Inbound"),
+        outbound=tuple(security_rule(rule) for rule in ranked if rule.direction == "Outbound"),
+    )
+
+
+def user_route_prefixes(tables: Iterable[facts.RouteTable]) -> list[str]:
+    """The user routes that count as virtual network: those that keep traffic in it, be it 0.0.0.0/0.
+
+    Azure's document says "address prefixes used on user-defined routes"; what users saw are routes to appliances.
+    Routes to Internet or None lead out of it and stay out.
+    """
+    inward = {"VirtualAppliance", "VirtualNetworkGateway", "VnetLocal"}
+    return [route.prefix for table in tables for route in table.routes if route.next_hop in inward]
+
+
+def classify(
+    space: facts.Space,
+    peers: Sequence[facts.Peering],
+    beyond: Iterable[facts.Peering],
+    tables: Iterable[facts.RouteTable],
+) -> tuple[TagPrefix, ...]:
+    """What each address is to the VNet, by longest prefix; sorted by prefix text.
+
+    `peers`: the VNet's halves in effect. `beyond`: the halves in effect of those peers from which this VNet's half
+    takes forwarded traffic. `tables`: the route tables of its subnets. The one place where the flags of a peering act:
+
+    - access on: the peer's remembered prefixes are `VirtualNetwork`; off: they are withheld instead. [documented]
+    - forwarded on, with access: what the peer may forward, the prefixes of its own peers, is `VirtualNetwork` too;
+      off: only the peer's own. [documented that the tag changes; by exactly which prefixes is unconfirmed]
+    """
+    flags: dict[str, int] = {"0.0.0.0/0": 0}
+
+    def mark(prefixes: Iterable[str], bits: int) -> None:
+        for prefix in prefixes:
+            flags[prefix] = flags.get(prefix, 0) | bits
+
+    mark(NOT_PUBLIC, _INSIDE)
+    mark((PLATFORM,), _INSIDE | Tag.VIRTUAL_NETWORK | Tag.LOAD_BALANCER)
+    mark(space.prefixes, _INSIDE | Tag.VIRTUAL_NETWORK)
+    for half in peers:
+        mark(half.remote_prefixes, _INSIDE | (Tag.VIRTUAL_NETWORK if half.access else Tag.WITHHELD))
+    for half in beyond:
+        mark(half.remote_prefixes, _INSIDE | Tag.VIRTUAL_NETWORK)
+    mark((p for p in user_route_prefixes(tables) if is_prefix(p)), Tag.VIRTUAL_NETWORK)
+    if any(":" in prefix for prefix in flags):
+        mark(("::/0",), 0)
+        mark(NOT_PUBLIC_V6, _INSIDE)
+    return _inherit(flags)
+
+
+def _inherit(flags: dict[str, int]) -> tuple[TagPrefix, ...]:
+    """Give every prefix the bits of those that contain it, so that one look-up by longest prefix finds them all."""
+    ordered = sorted((net.version, int(net.network_address), net.prefixlen, p) for p in flags for net in (network(p),))
+    covering: list[tuple[int, int, int]] = []  # version, last address, bits
+    tags = []
+    for version, first, length, prefix in ordered:
+        while covering and (covering[-1][0] != version or covering[-1][1] < first):
+            covering.pop()
+        bits = flags[prefix] | (covering[-1][2] if covering else 0)
+        last = first + (1 << ((32 if version == 4 else 128) - length)) - 1
+        covering.append((version, last, bits))
+        tags.append(TagPrefix(prefix, (bits & ~_INSIDE) | (0 if bits & _INSIDE else Tag.INTERNET)))
+    return tuple(sorted(tags, key=lambda tag: tag.prefix))
