@@ -84,8 +84,8 @@ class Config:
 
     @property
     def authority(self) -> Path:
-        """Certificate of the per-install authority, PEM."""
-        return self.state / "ca.pem"
+        """Certificate of the per-install authority, PEM. Its folder is the control process's, readable to all."""
+        return self.state / "public" / "ca.pem"
 
     @property
     def control(self) -> Path:

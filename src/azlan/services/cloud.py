@@ -1,0 +1,92 @@
+"""`/metadata/endpoints`: what this cloud is called and where its parts are, in the shapes that clients ask for.
+
+Follows `https://management.azure.com/metadata/endpoints` of api-versions 2015-01-01, 2019-05-01 (a list) and 2022-09-01
+(one object). Only what is served here is named: a client that needs more says so instead of failing later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+CLOUD_NAME = "Azlan"
+
+_IMAGE_ALIASES = {
+    "Debian12": ("Debian", "debian-12", "12-gen2"),
+    "Ubuntu2204": ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"),
+    "Ubuntu2404": ("Canonical", "ubuntu-24_04-lts", "server"),
+}
+
+
+class CloudMetadata:
+    """The routes that need no token: a client reads them before it can have one."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/metadata/endpoints", self.endpoints, methods=["GET"]),
+            # `az cloud register --endpoint-resource-manager https://…/` joins with a second slash.
+            Route("//metadata/endpoints", self.endpoints, methods=["GET"]),
+            Route("/metadata/aliases.json", self.aliases, methods=["GET"]),
+        ]
+
+    async def endpoints(self, request: Request) -> Response:
+        version = request.query_params.get("api-version", "")
+        if version >= "2020":
+            return JSONResponse(self.document())
+        if version >= "2018":
+            return JSONResponse([self.document()])
+        login = f"{self.endpoint}/"
+        return JSONResponse(
+            {
+                "galleryEndpoint": login,
+                "graphEndpoint": login,
+                "portalEndpoint": login,
+                "authentication": {"loginEndpoint": login, "audiences": [f"{self.endpoint}/"]},
+            }
+        )
+
+    async def aliases(self, _request: Request) -> Response:
+        """`az vm create --image Ubuntu2204`: the alias document az reads (arm-compute/quickstart-templates/aliases.json)."""
+        images = {
+            alias: {"publisher": publisher, "offer": offer, "sku": sku, "version": "latest", "architecture": "x64"}
+            for alias, (publisher, offer, sku) in _IMAGE_ALIASES.items()
+        }
+        return JSONResponse(
+            {
+                "$schema": "http://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json",
+                "contentVersion": "1.0.0.0",
+                "parameters": {},
+                "variables": {},
+                "resources": [],
+                "outputs": {"aliases": {"type": "object", "value": {"Linux": images, "Windows": {}}}},
+            }
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The cloud, by its AAD-style authority; a client that wants AD FS overrides `loginEndpoint` with `/adfs`."""
+        base = f"{self.endpoint}/"
+        return {
+            "name": CLOUD_NAME,
+            "portal": base,
+            "authentication": {
+                "loginEndpoint": base,
+                "audiences": [base, self.endpoint],
+                "tenant": "common",
+                "identityProvider": "AAD",
+            },
+            "resourceManager": base,
+            "azmirrorStorageAccountResourceId": self.endpoint,
+            "vmImageAliasDoc": f"{self.endpoint}/metadata/aliases.json",
+            "suffixes": {
+                "acrLoginServer": "azurecr.localhost",
+                "keyVaultDns": "vault.localhost",
+                "sqlServerHostname": "database.localhost",
+                "storage": "core.localhost",
+            },
+        }
