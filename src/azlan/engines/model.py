@@ -1,0 +1,372 @@
+"""The model engine: any flow's fate and its reasons, from the World alone, in the order in which a port decides.
+
+A port asks who sends, where to, and only then the rules: sender known and plugged, protocol carried, source its own,
+not multicast; platform addresses (they bypass routes and rules); the gateway; route; who answers there; four gates,
+each independent. Follows the VFP order of virtual-networks-udr-overview and network-security-groups-overview.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar, cast
+
+from azlan.base.nets import Address, address, network
+from azlan.contract.engine import Digest, Drop, Flow, Gate, Report, Verdict
+from azlan.contract.world import (
+    EMPTY,
+    AddressSet,
+    AnyPart,
+    Machine,
+    NextHop,
+    Nic,
+    NicAddress,
+    PartKey,
+    Route,
+    RouteGroup,
+    RuleSet,
+    SecurityRule,
+    Tag,
+    Vnet,
+    World,
+    digest,
+    part_key,
+    root_of,
+)
+
+PLATFORM = frozenset({"168.63.129.16", "169.254.169.254"})
+"""The host's virtual public IP (DNS, DHCP, probes) and the instance metadata service."""
+
+NOT_CARRIED = frozenset({4, 47})
+"""IP-in-IP and GRE, which Azure blocks (virtual-networks-faq)."""
+
+MULTICAST = tuple(map(network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")))
+
+NOT_PUBLIC = tuple(
+    map(
+        network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "240.0.0.0/4",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
+"""Where nothing leaves to, whatever the routes say."""
+
+DEFAULT_OUTBOUND_SOURCE = "192.0.2.0"
+"""What a receiver sees, across a hairpin, of a sender that has no public IP of its own. Azure's default outbound
+address is one of Microsoft's that no customer knows: here the first documentation address, which no NIC is given."""
+
+T = TypeVar("T")
+
+
+class PrefixTable(dict[tuple[int, int], dict[int, T]]):
+    """Longest-prefix match: (version, length) → network number → value."""
+
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
+        super().__init__()
+        for prefix, value in entries:
+            net = network(prefix)
+            shift = net.max_prefixlen - net.prefixlen
+            self.setdefault((net.version, net.prefixlen), {})[int(net.network_address) >> shift] = value
+        self._order = sorted(self, reverse=True)
+
+    def find(self, ip: Address) -> T | None:
+        number = int(ip)
+        for version, length in self._order:
+            if version == ip.version:
+                value = self[version, length].get(number >> (ip.max_prefixlen - length))
+                if value is not None:
+                    return value
+        return None
+
+
+class Packet(NamedTuple):
+    """What a gate sees."""
+
+    source: Address
+    destination: Address
+    protocol: int
+    source_port: int
+    destination_port: int
+
+
+class View:
+    """A World with the look-ups that flows need. What belongs to a part is built once, and kept while the part is."""
+
+    def __init__(self, world: World, before: View | None = None) -> None:
+        self.world = world
+        self.parts = world.parts
+        self.at: dict[tuple[PartKey, str], Nic] = {}
+        """(VNet, private address) → NIC."""
+        self.public: dict[str, tuple[Nic, NicAddress]] = {}
+        for part in world.parts.values():
+            if isinstance(part, Nic):
+                for entry in part.addresses:
+                    self.at[part.vnet, entry.private] = part
+                    if entry.public:
+                        self.public[entry.public] = (part, entry)
+        kept = before._tables if before else {}
+        self._tables: dict[PartKey, tuple[AnyPart, PrefixTable[object]]] = {
+            key: entry for key, entry in kept.items() if world.parts.get(key) is entry[0]
+        }
+
+    def _table(self, key: PartKey) -> PrefixTable[object] | None:
+        found = self._tables.get(key)
+        if found is not None:
+            return found[1]
+        part = self.parts.get(key)
+        table: PrefixTable[object]
+        match part:
+            case RouteGroup():
+                table = PrefixTable((route.prefix, route) for route in part.routes if route.active)
+            case Vnet():
+                table = PrefixTable((tag.prefix, tag.tags) for tag in part.tags)
+            case _:
+                return None
+        self._tables[key] = (part, table)
+        return table
+
+    def route(self, nic: Nic, destination: Address) -> Route | None:
+        """The active route with the longest prefix, by which this NIC sends."""
+        table = self._table(nic.routes)
+        return cast("Route | None", table.find(destination)) if table else None
+
+    def tags(self, vnet: PartKey, ip: Address) -> Tag:
+        """What the address is to the VNet."""
+        table = self._table(vnet)
+        return Tag(cast("int | None", table.find(ip)) or 0) if table else Tag(0)
+
+    def plugged(self, nic: Nic) -> bool:
+        """True where the NIC is attached and its machine is not known to be off."""
+        if nic.machine is None:
+            return False
+        machine = self.parts.get(nic.machine)
+        return not isinstance(machine, Machine) or machine.power == "running"
+
+    # Gates
+
+    def _in(self, addresses: AddressSet, ip: Address, vnet: PartKey) -> bool:
+        if addresses.tags and addresses.tags & self.tags(vnet, ip):
+            return True
+        return any(_contains(prefix, ip) for prefix in addresses.prefixes)
+
+    def _matches(self, rule: SecurityRule, packet: Packet, vnet: PartKey) -> bool:
+        if rule.protocol not in (0, packet.protocol):
+            return False
+        if rule.source_ports or rule.destination_ports:
+            if packet.protocol not in (6, 17):
+                return False
+            if not _port_in(rule.source_ports, packet.source_port):
+                return False
+            if not _port_in(rule.destination_ports, packet.destination_port):
+                return False
+        return self._in(rule.sources, packet.source, vnet) and self._in(rule.destinations, packet.destination, vnet)
+
+    def gate(self, gate: Drop, nic: Nic, packet: Packet) -> Gate:
+        """Ask one of a NIC's four gates. A rule set that the World lacks denies: fail closed."""
+        key = nic.nic_rules if gate in (Drop.NIC_OUT, Drop.NIC_IN) else nic.subnet_rules
+        if key is None:
+            return Gate(gate=gate, allow=True)
+        rules = self.parts.get(key)
+        if isinstance(rules, RuleSet):
+            for rule in rules.inbound if gate in (Drop.NIC_IN, Drop.SUBNET_IN) else rules.outbound:
+                if self._matches(rule, packet, nic.vnet):
+                    return Gate(gate=gate, allow=rule.allow, rules=key, rule=rule.name, default=rule.default)
+        return Gate(gate=gate, allow=False, rules=key)
+
+    def gates(self, nic: Nic, order: tuple[Drop, Drop], packet: Packet, remote: Address) -> tuple[Gate, ...]:
+        """A NIC's two gates in one direction, and what a half of a peering with access off does where there is no
+        rule at all to ask: it stops both directions at its own VNet's NICs. `remote` is the other end."""
+        asked = tuple(self.gate(gate, nic, packet) for gate in order)
+        unguarded = nic.nic_rules is None and nic.subnet_rules is None
+        if unguarded and self.tags(nic.vnet, remote) & Tag.WITHHELD:
+            return (*asked, Gate(gate=Drop.PEER_ACCESS, allow=False))
+        return asked
+
+
+def _contains(prefix: str, ip: Address) -> bool:
+    net = network(prefix)
+    return net.version == ip.version and ip in net
+
+
+def _port_in(ranges: tuple[tuple[int, int], ...], port: int) -> bool:
+    return not ranges or any(low <= port <= high for low, high in ranges)
+
+
+class _Delivery(NamedTuple):
+    """Where a packet goes: to a NIC, or to the internet (None), and what it looks like there."""
+
+    drop: Drop | None
+    to: Nic | None = None
+    seen: Packet | None = None
+
+
+def _to_internet(view: View, sender: Nic, packet: Packet) -> _Delivery:
+    """Out by the address that stands for the source, or, where the destination is a NIC's public IP, back in."""
+    public = view.public.get(str(packet.destination))
+    if public is None and any(_contains(str(net), packet.destination) for net in NOT_PUBLIC):
+        return _Delivery(Drop.PRIVATE_DESTINATION)
+    own = {entry.private: entry.public for entry in sender.addresses}
+    source = str(packet.source)
+    if source not in own or not (own[source] or sender.default_outbound):
+        return _Delivery(Drop.NO_OUTBOUND)  # what an appliance forwards is not translated either
+    if public is None:
+        return _Delivery(None)
+    nic, entry = public
+    if not view.plugged(nic):
+        return _Delivery(Drop.NOT_PLUGGED, nic)
+    translated = address(own[source] or DEFAULT_OUTBOUND_SOURCE)
+    return _Delivery(None, nic, packet._replace(source=translated, destination=address(entry.private)))
+
+
+def _to_nic(view: View, route: Route, packet: Packet) -> _Delivery:
+    """To the NIC that has the destination, or the appliance's address, in the route's VNet."""
+    appliance = route.next_hop is NextHop.APPLIANCE
+    wanted = route.address if appliance else str(packet.destination)
+    nic = view.at.get((route.vnet, wanted)) if route.vnet and wanted else None
+    if nic is None:
+        return _Delivery(Drop.NO_NIC)
+    if not view.plugged(nic):
+        return _Delivery(Drop.NOT_PLUGGED, nic)
+    own = str(packet.destination) in {entry.private for entry in nic.addresses}
+    if appliance and not nic.forwarding and not own:
+        return _Delivery(Drop.NOT_FORWARDING, nic)
+    return _Delivery(None, nic, packet)
+
+
+def _refusal(view: View, nic: Nic | None, flow: Flow) -> Drop | Packet:
+    """What a port checks of a packet by itself."""
+    if nic is None:
+        return Drop.UNKNOWN_PORT
+    if not view.plugged(nic):
+        return Drop.NOT_PLUGGED
+    try:
+        packet = Packet(
+            address(flow.source), address(flow.destination), flow.protocol, flow.source_port, flow.destination_port
+        )
+    except ValueError:
+        return Drop.MALFORMED
+    if packet.source.version != packet.destination.version:
+        return Drop.MALFORMED
+    if flow.protocol in NOT_CARRIED:
+        return Drop.PROTOCOL
+    if not nic.forwarding and str(packet.source) not in {entry.private for entry in nic.addresses}:
+        return Drop.SPOOFED
+    if any(net.version == packet.destination.version and packet.destination in net for net in MULTICAST):
+        return Drop.MULTICAST
+    return packet
+
+
+def judge(view: View, flow: Flow) -> Verdict:
+    """A flow's fate. To the platform's addresses: allowed, without route, gates or NIC."""
+    part = view.parts.get(flow.nic)
+    sender = part if isinstance(part, Nic) else None
+    packet = _refusal(view, sender, flow)
+    if sender is None or not isinstance(packet, Packet):
+        return Verdict(drop=cast(Drop, packet))
+    if str(packet.destination) in PLATFORM:
+        return Verdict(drop=None)
+    if str(packet.destination) == sender.gateway:
+        return Verdict(drop=Drop.GATEWAY)
+    route = view.route(sender, packet.destination)
+    if route is None:
+        return Verdict(drop=Drop.NO_ROUTE)
+    match route.next_hop:
+        case NextHop.NONE:
+            delivery = _Delivery(Drop.ROUTE_NONE)
+        case NextHop.GATEWAY:  # there is no virtual network gateway to take it
+            delivery = _Delivery(Drop.NO_ROUTE)
+        case NextHop.INTERNET:
+            delivery = _to_internet(view, sender, packet)
+        case _:
+            delivery = _to_nic(view, route, packet)
+    gates: tuple[Gate, ...] = ()
+    if delivery.drop is None and not flow.established:
+        gates = view.gates(sender, (Drop.NIC_OUT, Drop.SUBNET_OUT), packet, packet.destination)
+        if delivery.to is not None and delivery.seen is not None:
+            seen = delivery.seen
+            gates += view.gates(delivery.to, (Drop.SUBNET_IN, Drop.NIC_IN), seen, seen.source)
+    return Verdict(
+        drop=delivery.drop or next((gate.gate for gate in gates if not gate.allow), None),
+        next_hop=route.next_hop,
+        next_hop_address=route.address,
+        route=route.prefix,
+        to=part_key(delivery.to) if delivery.to else None,
+        gates=gates,
+    )
+
+
+_last: View | None = None
+
+
+def probe(world: World, flow: Flow) -> Verdict:
+    """A flow's fate in a World, whichever engine is live. The look-ups of the last World asked for are kept."""
+    global _last
+    if _last is None or _last.world is not world:
+        _last = View(world, _last)
+    return judge(_last, flow)
+
+
+def effective_routes(world: World, nic: Nic) -> tuple[Route, ...]:
+    """The effective routes of a NIC, the inactive ones included, in the order Azure lists them."""
+    group = world.parts.get(nic.routes)
+    return group.routes if isinstance(group, RouteGroup) else ()
+
+
+def differing(before: Mapping[PartKey, AnyPart], after: Mapping[PartKey, AnyPart]) -> list[PartKey]:
+    """Keys of network parts that were added, changed or removed; the same object costs one comparison."""
+    if before is after:
+        return []
+    changed = [key for key, part in after.items() if (old := before.get(key)) is not part and old != part]
+    gone = [key for key in before if key not in after]
+    return [key for key in changed + gone if not key.startswith("machine:")]
+
+
+class ModelEngine:
+    """An engine without packets: applying a World is holding it. Machines are not its business."""
+
+    name = "model"
+
+    def __init__(self) -> None:
+        self._view = View(EMPTY)
+        self._counters: dict[PartKey, Counter[str]] = {}
+        self._digests: dict[PartKey, tuple[AnyPart, bytes]] = {}
+
+    async def apply(self, world: World) -> Report:
+        changed = differing(self._view.parts, world.parts)
+        if world is not self._view.world:
+            self._view = View(world, self._view)
+        for key in changed:
+            if key not in world.parts:
+                self._counters.pop(key, None)
+        return Report(revision=world.revision, parts_written=len(changed))
+
+    async def observe(self) -> Digest:
+        """The root over the network parts held."""
+        held = {key: part for key, part in self._view.parts.items() if not isinstance(part, Machine)}
+        kept = self._digests
+        self._digests = {
+            key: kept[key] if key in kept and kept[key][0] is part else (part, digest(part))
+            for key, part in held.items()
+        }
+        return Digest(root=root_of(value for _, value in self._digests.values()))
+
+    async def probe(self, flow: Flow) -> Verdict:
+        """Judge a flow and count it at the sending NIC."""
+        verdict = judge(self._view, flow)
+        if flow.nic in self._view.parts:
+            self._counters.setdefault(flow.nic, Counter())[verdict.drop or "delivered"] += 1
+        return verdict
+
+    async def counters(self) -> dict[PartKey, dict[str, int]]:
+        """NIC → result → probes; `bytes` are not counted, for there are none."""
+        return {nic: {str(name): total for name, total in counts.items()} for nic, counts in self._counters.items()}

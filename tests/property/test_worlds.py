@@ -1,0 +1,86 @@
+"""Random worlds: the naive reference and the model engine agree, and the World depends on the facts alone."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from azlan.compiler.compile import Compiler
+from azlan.contract.facts import Facts
+from azlan.contract.world import World, decode_part, encode_part
+from azlan.engines.model import View, judge
+from reference import Reference
+from worlds import Network, Owners, facts_of, networks
+
+worlds_settings = settings(
+    max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def compiled(owners: Owners) -> World:
+    return Compiler().compile(facts_of(owners))
+
+
+@given(networks())
+@worlds_settings
+def test_reference_and_model_agree(network: Network) -> None:
+    owners = network.owners
+    reference = Reference(facts_of(owners))
+    view = View(compiled(owners))
+    for flow in network.flows(owners, 40):
+        verdict = judge(view, flow)
+        fate = reference.fate(flow)
+        hop = verdict.next_hop.replace("VNetGlobalPeering", "VNetPeering") if verdict.next_hop else None
+        to = verdict.to.removeprefix("nic:") if verdict.to else None
+        assert (verdict.drop, to, hop) == (fate.drop, fate.to, fate.hop), (flow, verdict)
+
+
+@given(networks(), st.integers(0, 2**32))
+@worlds_settings
+def test_the_order_of_owners_does_not_matter(network: Network, seed: int) -> None:
+    owners = network.owners
+    names = list(owners)
+    random.Random(seed).shuffle(names)
+    assert compiled({name: owners[name] for name in names}) == compiled(owners)
+
+
+@given(networks(), networks(), networks(), st.integers(0, 2**32))
+@worlds_settings
+def test_any_way_there_ends_in_the_same_world(first: Network, second: Network, third: Network, seed: int) -> None:
+    order = random.Random(seed)
+    compiler = Compiler()
+    current: Owners = {}
+    world = compiler.compile(Facts(revision=0, by_owner=current))
+    revision = 0
+    for goal in (first.owners, second.owners, third.owners):
+        differing = [name for name in current.keys() | goal.keys() if current.get(name) != goal.get(name)]
+        differing.sort()
+        order.shuffle(differing)
+        while differing:
+            step, differing = differing[: (size := order.randint(1, 6))], differing[size:]
+            current = {name: row for name, row in current.items() if name not in step}
+            current |= {name: goal[name] for name in step if name in goal}
+            revision += 1
+            before = world
+            world = compiler.compile(
+                Facts(revision=revision, by_owner=current, base=revision - 1, changed=frozenset(step))
+            )
+            for key, part in world.parts.items():
+                assert before.parts.get(key) is part or before.parts.get(key) != part
+    fresh = Compiler().compile(Facts(revision=revision, by_owner=current))
+    assert dict(world.parts) == dict(fresh.parts)
+    assert dict(world.claims) == dict(fresh.claims)
+    assert world == fresh
+
+
+@given(networks())
+@worlds_settings
+def test_parts_survive_the_wire_and_claims_name_parts(network: Network) -> None:
+    owners = network.owners
+    world = compiled(owners)
+    for part in world.parts.values():
+        assert decode_part(encode_part(part)) == part
+    assert world.claims.keys() == owners.keys()
+    assert {key for keys in world.claims.values() for key in keys} <= world.parts.keys()
