@@ -11,6 +11,7 @@ generation. Follows azure-resource-manager-rpc, v1.0 (resource-api-reference.md,
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -25,6 +26,8 @@ from azlan.contract.facts import Fact
 from azlan.contract.machine import Machines, MachineStatus
 
 Json = dict[str, Any]
+
+_STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
 
 ProvisioningState = Literal["Creating", "Updating", "Succeeded", "Failed", "Deleting", "Canceled"]
 
@@ -50,7 +53,8 @@ class Row:
 
     `body` holds what the client sent and was accepted (`location`, `tags`, `sku`, `zones`, `identity`, `properties`, …),
     never `id`, `name`, `type`, `etag`. `state` holds history; an inline child's is under `"{collection}/{name}"` in
-    lower case. `refs` are the references found in `body`, as (path, target key).
+    lower case. `refs` are the references found in `body`, as (path, target key); a path has indices:
+    `properties.ipConfigurations[0].properties.subnet.id`.
     """
 
     id: ResourceId
@@ -75,6 +79,19 @@ class Row:
     def properties(self) -> Mapping[str, Any]:
         return self.body.get("properties") or {}
 
+    def element_id(self, path: str) -> ResourceId:
+        """Id of the innermost named element on the path of a reference: `…/networkInterfaces/n/ipConfigurations/c`
+        for `properties.ipConfigurations[0].properties.subnet.id`; the row's own id where no list is on the path."""
+        found = self.id
+        at: Any = self.body
+        for name, index in _STEP.findall(path):
+            at = at[name]
+            if index:
+                at = at[int(index)]
+                if isinstance(at, Mapping) and isinstance(at.get("name"), str):
+                    found = found.child(name, at["name"])
+        return found
+
     @property
     def deleting(self) -> bool:
         return self.provisioning == "Deleting"
@@ -95,7 +112,8 @@ class Read(Protocol):
         ...
 
     def list(self, type: str, *, group: str | None = None, parent: str | None = None) -> Iterable[Row]:
-        """Rows of a type, in the order of their creation; by group key or by the key of a parent row."""
+        """Rows of a type, in the order of their creation; by group key or by the key of a parent row. With a group, an
+        empty `type` means all of its rows."""
         ...
 
     def referrers(self, key: str, type: str | None = None) -> Iterable[tuple[Row, str]]:
@@ -316,6 +334,8 @@ class Operation:
     error: Json | None = None
     principal: Principal = SYSTEM
     correlation: str = ""
+    target: str = ""
+    """Id of the addressed resource as text: below `key` (the row) where that is an inline child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +413,8 @@ class ResourceType:
     retry_after: str = "1"
     status_on_create: int = 201
     status_on_update: int = 200
+    tolerant_json: bool = False
+    """Bodies may hold comments, bare keys and trailing commas, as ARM accepts them for deployments."""
     secret: tuple[str, ...] = ()
     """Dotted paths never stored as they came: `accept` must have moved them away; checked before the row is written."""
     etag: bool = True

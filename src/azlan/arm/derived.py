@@ -1,0 +1,115 @@
+"""Facts kept up to date: a row's facts are derived again when it, or what it is connected to by a reference, changed.
+
+An inline child that stayed the same wakes nobody: a peering added to a VNet does not derive the facts of the VNet's NICs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from immutables import Map
+
+from azlan.arm.registry import Registry
+from azlan.arm.resource import Row
+from azlan.arm.snapshot import Snapshot
+from azlan.contract.facts import Fact, Facts
+
+HISTORY = 4096
+"""How many steps back a consumer may have fallen before it is told to look at everything."""
+
+Pairs = Mapping[str, tuple[Row | None, Row | None]]
+
+
+class DerivedFacts:
+    """Facts of the committed snapshot. `note` is told of each commit in order; `facts` derives what that made stale."""
+
+    def __init__(self, registry: Registry, loaded: Snapshot) -> None:
+        self._registry = registry
+        self._stale: set[str] = set(loaded.rows)
+        self._facts: Map[str, tuple[Fact, ...]] = Map()
+        self._revision = loaded.revision
+        self._history: deque[tuple[int, int, frozenset[str]]] = deque(maxlen=HISTORY)
+        self._moved = True
+        self._latest = Facts(-1, self._facts)
+
+    def note(self, rows: Pairs, counts: bool, snapshot: Snapshot) -> None:
+        """Remember which owners these changes may concern. `counts`: whether an operation could wait for this revision."""
+        for key, (old, new) in rows.items():
+            touched = {key}
+            for changed in self._changed_keys(old, new):
+                touched.update(snapshot.targets.get(changed, ()))
+            for row in (old, new):
+                for _, target in row.refs if row is not None else ():
+                    touched.add(target)
+                    touched.add(target.rsplit("/", 2)[0])
+            self._stale.update(touched)
+        self._moved = self._moved or counts
+
+    def _changed_keys(self, old: Row | None, new: Row | None) -> Iterator[str]:
+        """The row's own key, and those of its inline children that came, went or changed."""
+        row = new or old
+        if row is None:
+            return
+        yield row.key
+        declared = self._registry.find(row.type)
+        for child in self._registry.inline_children(declared) if declared else ():
+            before, after = _children(old, child.inline or ""), _children(new, child.inline or "")
+            for name in before.keys() | after.keys():
+                if before.get(name) != after.get(name):
+                    yield f"{row.key}/{name}"
+
+    def facts(self, snapshot: Snapshot, since: Facts | None) -> Facts:
+        """Facts at the snapshot's revision, `changed` since those given."""
+        if self._moved or self._stale:
+            self._derive(snapshot)
+        latest = self._latest
+        if since is None:
+            return Facts(latest.revision, latest.by_owner, None, frozenset(latest.by_owner))
+        if since.revision == latest.revision:
+            return since
+        changed = self._changed_since(since.revision)
+        if changed is None:
+            return Facts(latest.revision, latest.by_owner, None, frozenset(latest.by_owner))
+        return Facts(latest.revision, latest.by_owner, since.revision, changed)
+
+    def _changed_since(self, revision: int) -> frozenset[str] | None:
+        found: set[str] = set()
+        for before, _, changed in reversed(self._history):
+            found |= changed
+            if before == revision:
+                return frozenset(found)
+            if before < revision:
+                return None
+        return None
+
+    def _derive(self, snapshot: Snapshot) -> None:
+        facts = self._facts.mutate()
+        changed = set()
+        for key in self._stale:
+            row = snapshot.rows.get(key)
+            declared = self._registry.find(row.type) if row is not None else None
+            found = tuple(declared.facts(row, snapshot)) if row and declared and not row.deleting else ()
+            if found == facts.get(key, ()):
+                continue
+            changed.add(key)
+            if found:
+                facts[key] = found
+            else:
+                del facts[key]
+        self._facts = facts.finish()
+        self._stale = set()
+        self._moved = False
+        self._history.append((self._latest.revision, snapshot.revision, frozenset(changed)))
+        self._latest = Facts(snapshot.revision, self._facts)
+
+
+def _children(row: Row | None, collection: str) -> dict[str, tuple[object, object]]:
+    """`{collection}/{name}` in lower case → (document, state)."""
+    if row is None or row.deleting:
+        return {}
+    found = {}
+    for item in row.properties.get(collection) or ():
+        place = f"{collection}/{item['name']}".lower()
+        found[place] = (item, row.state.get(place))
+    return found
