@@ -105,7 +105,7 @@ def enter(confinement: Confinement) -> None:
             linux.setns(Path(confinement.network_namespace), linux.CLONE_NEWNET)
             linux.unshare(linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
         linux.unshare(linux.CLONE_NEWNS)
-        linux.make_mounts_private()
+        linux.keep_mounts()
         if confinement.bare:
             _bare_root(confinement)
         else:

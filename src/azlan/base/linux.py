@@ -26,6 +26,8 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
 MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY = 0x1
@@ -90,9 +92,10 @@ def unmount(target: Path, *, lazy: bool = True) -> None:
     _checked(_libc.umount2(os.fsencode(target), MNT_DETACH if lazy else 0), f"unmount {target}")
 
 
-def make_mounts_private() -> None:
-    """Nothing mounted from here on in this mount namespace reaches another one, and the reverse."""
-    mount("none", Path("/"), "none", MS_REC | MS_PRIVATE)
+def keep_mounts() -> None:
+    """Nothing mounted from here on in this mount namespace reaches another one; what is unmounted elsewhere on a
+    shared mount goes here too, so that this process keeps no namespace of a removed machine alive."""
+    mount("none", Path("/"), "none", MS_REC | MS_SLAVE)
 
 
 def set_mount_attributes(target: Path, attributes: int, *, recursive: bool = True) -> None:

@@ -1,0 +1,109 @@
+"""What is done inside a machine's network namespace from outside: its addresses and routes, and sockets of its own.
+
+A namespace belongs to a thread: each piece of work gets a thread that ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from azlan.base import linux
+
+T = TypeVar("T")
+
+_GATEWAY6 = "fe80::1234:5678:9abc"
+"""Azure's IPv6 gateway, the same in every subnet."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A NIC as the guest is to see it. `gateway` None: no default route by this NIC (all but the primary one)."""
+
+    name: str
+    addresses: tuple[str, ...]
+    prefix_length: int
+    gateway: str | None
+
+
+def inside(namespace: Path, work: Callable[[], T]) -> T:
+    """Do `work` in the network namespace bound at `namespace`; what it raises is raised here."""
+    result: list[T] = []
+    error: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            linux.setns(namespace, linux.CLONE_NEWNET)
+            result.append(work())
+        except BaseException as raised:
+            error.append(raised)
+
+    thread = threading.Thread(target=run, name=f"in {namespace}", daemon=True)
+    thread.start()
+    thread.join()
+    if error:
+        raise error[0]
+    return result[0]
+
+
+def configure(namespace: Path, links: tuple[Link, ...]) -> None:
+    """Give each link its addresses and routes, and take away those that are not its own. The links are there."""
+
+    def work() -> None:
+        with IPRoute() as netlink:
+            netlink.link("set", index=netlink.link_lookup(ifname="lo")[0], state="up")
+            for link in links:
+                _configure(netlink, link)
+
+    inside(namespace, work)
+
+
+def _configure(netlink: IPRoute, link: Link) -> None:
+    found = netlink.link_lookup(ifname=link.name)
+    if not found:
+        raise OSError(f"the link {link.name} is missing")
+    index = found[0]
+    netlink.link("set", index=index, state="up")
+    wanted = {(a, 128 if ":" in a else link.prefix_length) for a in link.addresses}
+    present = set()
+    for message in netlink.get_addr(index=index):
+        address, length = message.get_attr("IFA_ADDRESS"), message["prefixlen"]
+        if (address, length) in wanted:
+            present.add((address, length))
+        elif not ip_address(address).is_link_local:
+            netlink.addr("del", index=index, address=address, prefixlen=length)
+    for address, length in ((a, 128 if ":" in a else link.prefix_length) for a in link.addresses):
+        if (address, length) not in present:
+            netlink.addr("add", index=index, address=address, prefixlen=length)
+    if link.gateway is not None:
+        netlink.route("replace", dst="0.0.0.0/0", gateway=link.gateway, oif=index)
+        if any(":" in address for address in link.addresses):
+            try:
+                netlink.route("replace", family=socket.AF_INET6, dst="::/0", gateway=_GATEWAY6, oif=index)
+            except NetlinkError as error:
+                raise OSError(f"the IPv6 route of {link.name} cannot be set: {error}") from error
+
+
+async def banner(namespace: Path, address: str, timeout: float) -> bytes:
+    """What an SSH server at `address` says first, connecting from inside the namespace. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = inside(namespace, lambda: socket.socket(family, socket.SOCK_STREAM))
+    made.setblocking(False)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout):
+            await loop.sock_connect(made, (address, 22))
+            return await loop.sock_recv(made, 64)
+    except TimeoutError as error:
+        raise OSError(f"no answer from {address} within {timeout} s") from error
+    finally:
+        made.close()
