@@ -171,7 +171,7 @@ class FactIndex:
         ends = {end for fact in changed if isinstance(fact, facts.Peering) for end in (fact.vnet, fact.remote_vnet)}
         for end in ends:
             for half in self._remote_halves.get(end, {}).values():
-                if half.access and half.forwarded:
+                if half.access and half.forwarded and self._in_effect(half):
                     touched.tags.add(half.vnet)
 
     def claimants(self, vnet: Key) -> Iterator[Key]:
