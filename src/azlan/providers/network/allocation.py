@@ -1,0 +1,150 @@
+"""Which addresses are taken, and the next free one: private addresses, MAC addresses, public addresses.
+
+Both network interfaces and Bastion hosts keep what they were given in `state`: `ipConfigurations` (name in lower case →
+`{"privateIPAddress", "subnet"}`) and `macAddress`; public IPs keep `ipAddress`. Azure reserves the first four and the
+last address of a subnet (virtual-networks-faq); the first dynamic address is .4 [recorded].
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Container, Iterable, Iterator, Mapping
+from ipaddress import IPv4Network
+
+from azlan.arm.resource import Read, Row, Write
+from azlan.base.ids import ResourceId
+from azlan.base.nets import Address, address, network
+from azlan.providers.network.shapes import BASTION, NIC, PUBLIC_ADDRESS, invalid, ip_configuration_id, items
+
+RESERVED_FIRST = 4
+"""Network address, gateway and the two DNS addresses."""
+
+MAC_PREFIXES = ("00-0D-3A", "00-22-48", "60-45-BD", "7C-1E-52")
+"""Of Microsoft's, as they are seen on Azure's machines."""
+
+PUBLIC_RANGES: tuple[str, ...] = ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24")
+"""Where public addresses come from: the documentation ranges (RFC 5737), in this order."""
+
+
+def taken_in(read: Read, subnet: str, *, but: str | None = None) -> dict[str, str]:
+    """Private address → id of the IP configuration that has it, for the subnet with that key; without the row `but`."""
+    taken: dict[str, str] = {}
+    seen: set[str] = set()
+    for row, _ in read.referrers(subnet):
+        if row.key == but or row.key in seen:
+            continue
+        seen.add(row.key)
+        taken.update(_addresses_of(row, subnet))
+    return taken
+
+
+def _addresses_of(row: Row, subnet: str) -> Iterator[tuple[str, str]]:
+    held: Mapping[str, Mapping[str, str]] = row.state.get("ipConfigurations") or {}
+    for config in items(row.properties, "ipConfigurations"):
+        given = held.get(str(config.get("name")).lower())
+        if given and given["subnet"] == subnet:
+            yield given["privateIPAddress"], ip_configuration_id(row.id, config["name"])
+
+
+def is_reserved(ip: Address, prefix: str) -> bool:
+    """Whether Azure keeps the address of that prefix for itself."""
+    net = network(prefix)
+    offset = int(ip) - int(net.network_address)
+    return offset < RESERVED_FIRST or (net.version == 4 and ip == net.broadcast_address)
+
+
+def usable(prefix: str) -> int:
+    """How many addresses of an IPv4 prefix can be given away."""
+    return max(0, network(prefix).num_addresses - RESERVED_FIRST - 1)
+
+
+def free_addresses(
+    prefixes: Iterable[str], taken: Mapping[str, str] | set[str], start: Address | None = None
+) -> Iterator[str]:
+    """Free IPv4 addresses of a subnet in ascending order, from `start` on where it is given."""
+    for prefix in prefixes:
+        net = network(prefix)
+        if not isinstance(net, IPv4Network):
+            continue
+        first = int(net.network_address) + RESERVED_FIRST
+        if start is not None and start in net:
+            first = max(first, int(start))
+        for value in range(first, int(net.broadcast_address)):
+            text = _dotted(value)
+            if text not in taken:
+                yield text
+
+
+def _dotted(value: int) -> str:
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+
+
+def next_free(subnet: ResourceId, prefixes: list[str], taken: Mapping[str, str]) -> str:
+    """The first free address; raises `SubnetIsFull`."""
+    for found in free_addresses(prefixes, taken):
+        return found
+    raise invalid(
+        "SubnetIsFull",
+        f"Subnet {subnet.name} with address prefix {','.join(prefixes)} does not have enough capacity for 1 IP addresses.",
+    )
+
+
+def claim(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken: Mapping[str, str]) -> str:
+    """Check a static address for the IP configuration `name` of `owner`; returns it in canonical text."""
+    try:
+        ip = address(wanted.strip())
+    except ValueError:
+        raise invalid(
+            "InvalidIPAddressFormat",
+            f"The IP address {wanted} of IP configuration {ip_configuration_id(owner, name)} is not formatted correctly.",
+        ) from None
+    home = next((prefix for prefix in prefixes if ip in network(prefix)), None)
+    if home is None:
+        raise invalid(
+            "PrivateIPAddressNotInSubnet",
+            f"Private static IP address {wanted} does not belong to the range of subnet prefix {','.join(prefixes)}.",
+        )
+    if is_reserved(ip, home):
+        raise invalid(
+            "PrivateIPAddressInReservedRange",
+            f"Private static IP address {wanted} falls within reserved IP range of subnet prefix {home}.",
+        )
+    if str(ip) in taken:
+        raise invalid(
+            "PrivateIPAddressIsAllocated",
+            f"IP configuration {ip_configuration_id(owner, name)} is using the private IP address {ip} which is already "
+            f"allocated to resource {taken[str(ip)]}.",
+        )
+    return str(ip)
+
+
+def new_mac(read: Read) -> str:
+    """A MAC address no interface has: `00-0D-3A-12-34-56`."""
+    taken = {row.state.get("macAddress") for kind in (NIC, BASTION) for row in read.list(kind)}
+    while True:
+        low = secrets.randbits(24)
+        mac = f"{secrets.choice(MAC_PREFIXES)}-{low >> 16:02X}-{low >> 8 & 255:02X}-{low & 255:02X}"
+        if mac not in taken:
+            return mac
+
+
+def fact_mac(mac: str) -> str:
+    """As facts spell it: `00:0d:3a:12:34:56`."""
+    return mac.replace("-", ":").lower()
+
+
+def new_public_address(write: Write, besides: Container[str] = ()) -> str:
+    """A public address nobody has, and not one of `besides`; raises `PublicIPCountLimitReached` where all are given away."""
+    taken = {row.state.get("ipAddress") for row in write.list(PUBLIC_ADDRESS)}
+    total = 0
+    for prefix in PUBLIC_RANGES:
+        net = network(prefix)
+        for value in range(int(net.network_address) + 1, int(net.broadcast_address)):
+            total += 1
+            text = _dotted(value)
+            if text not in taken and text not in besides:
+                return text
+    raise invalid(
+        "PublicIPCountLimitReached",
+        f"Cannot create more than {total} public IP addresses for this subscription in this region.",
+    )

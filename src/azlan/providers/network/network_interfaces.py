@@ -1,0 +1,425 @@
+"""Microsoft.Network/networkInterfaces: addresses are allocated on write and kept; the machine is whoever refers here.
+
+Follows the specification's networkInterface.json and recordings of the SDK's; see `allocation.py` for the addresses.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from azlan.arm.resource import Json, Read, Reference, ResourceType, Row, View, Write
+from azlan.base.errors import ArmError
+from azlan.base.ids import ResourceId, key_of, parse_id
+from azlan.base.nets import address
+from azlan.contract.facts import Fact, IpConfig, Nic
+from azlan.providers.network.address_space import prefixes_of
+from azlan.providers.network.allocation import claim, fact_mac, new_mac, new_public_address, next_free, taken_in
+from azlan.providers.network.shapes import (
+    API_VERSIONS,
+    NIC,
+    PUBLIC_ADDRESS,
+    SECURITY_GROUP,
+    SUBNET,
+    VIRTUAL_MACHINE,
+    Document,
+    Item,
+    Ref,
+    Shape,
+    decorate,
+    fold,
+    invalid,
+    items,
+    location_of,
+    must_exist,
+    parent_key,
+    public_address_taken,
+    ref_key,
+    resource_guid,
+    same_region,
+    settle,
+)
+
+CONFIGURATIONS = "ipConfigurations"
+CONFIGURATIONS_A_NIC = 256
+
+
+class NetworkInterfaceIPConfigurationPropertiesFormat(Shape):
+    dropped: ClassVar[frozenset[str]] = frozenset({"provisioningState", "privateLinkConnectionProperties"})
+    privateIPAddress: str | None = None
+    privateIPAddressPrefixLength: int | None = None
+    privateIPAllocationMethod: Annotated[Literal["Static", "Dynamic"], fold("Static", "Dynamic")] | None = None
+    privateIPAddressVersion: Annotated[Literal["IPv4", "IPv6"], fold("IPv4", "IPv6")] | None = None
+    subnet: Ref | None = None
+    primary: bool | None = None
+    publicIPAddress: Ref | None = None
+    applicationSecurityGroups: list[Ref] | None = None
+    gatewayLoadBalancer: Ref | None = None
+    virtualNetworkTaps: list[Ref] | None = None
+    applicationGatewayBackendAddressPools: list[Ref] | None = None
+    loadBalancerBackendAddressPools: list[Ref] | None = None
+    loadBalancerInboundNatRules: list[Ref] | None = None
+    provisioningState: Any = None
+    privateLinkConnectionProperties: Any = None
+
+
+class NetworkInterfaceIPConfiguration(Item):
+    properties: NetworkInterfaceIPConfigurationPropertiesFormat | None = None
+
+
+class NetworkInterfaceDnsSettings(Shape):
+    dropped: ClassVar[frozenset[str]] = frozenset({"appliedDnsServers", "internalFqdn", "internalDomainNameSuffix"})
+    dnsServers: list[str] | None = None
+    internalDnsNameLabel: str | None = None
+    appliedDnsServers: Any = None
+    internalFqdn: Any = None
+    internalDomainNameSuffix: Any = None
+
+
+class NetworkInterfacePropertiesFormat(Shape):
+    dropped: ClassVar[frozenset[str]] = frozenset(
+        {
+            "virtualMachine",
+            "privateEndpoint",
+            "tapConfigurations",
+            "macAddress",
+            "primary",
+            "vnetEncryptionSupported",
+            "defaultOutboundConnectivityEnabled",
+            "hostedWorkloads",
+            "dscpConfiguration",
+            "resourceGuid",
+            "provisioningState",
+            "allowPort25Out",
+            "privateLinkService",
+        }
+    )
+    ipConfigurations: list[NetworkInterfaceIPConfiguration] | None = None
+    networkSecurityGroup: Ref | None = None
+    dnsSettings: NetworkInterfaceDnsSettings | None = None
+    enableAcceleratedNetworking: bool | None = None
+    disableTcpStateTracking: bool | None = None
+    enableIPForwarding: bool | None = None
+    workloadType: str | None = None
+    nicType: Annotated[Literal["Standard", "Elastic"], fold("Standard", "Elastic")] | None = None
+    migrationPhase: str | None = None
+    auxiliaryMode: str | None = None
+    auxiliarySku: str | None = None
+    virtualMachine: Any = None
+    privateEndpoint: Any = None
+    tapConfigurations: Any = None
+    macAddress: Any = None
+    primary: Any = None
+    vnetEncryptionSupported: Any = None
+    defaultOutboundConnectivityEnabled: Any = None
+    hostedWorkloads: Any = None
+    dscpConfiguration: Any = None
+    resourceGuid: Any = None
+    provisioningState: Any = None
+    allowPort25Out: Any = None
+    privateLinkService: Any = None
+
+
+class NetworkInterface(Document):
+    extendedLocation: Any = None
+    properties: NetworkInterfacePropertiesFormat | None = None
+
+
+def accept(write: Write) -> None:
+    settle(write, NetworkInterface)
+    resource_guid(write)
+    properties = write.properties
+    configs = _check_configurations(write)
+    same_region(write, (properties.get("networkSecurityGroup") or {}).get("id"), write.location)
+    for name in ("enableAcceleratedNetworking", "enableIPForwarding", "disableTcpStateTracking"):
+        properties.setdefault(name, False)
+    properties.setdefault("nicType", "Standard")
+    settings = properties.setdefault("dnsSettings", {})
+    for server in settings.setdefault("dnsServers", []):
+        _check_dns_server(write.id, server)
+    if "macAddress" not in write.state:
+        write.state["macAddress"] = new_mac(write)
+    _allocate(write, configs)
+    _associate(write, configs)
+
+
+def _check_dns_server(id: ResourceId, server: str) -> None:
+    try:
+        address(server)
+    except ValueError:
+        raise invalid(
+            "InvalidIPAddressFormat", f"The DNS server {server} of resource {id} is not an IP address."
+        ) from None
+
+
+def _check_configurations(write: Write) -> list[Json]:
+    """Names, one subnet for all, one primary; returns them with their defaults filled in."""
+    configs = items(write.properties, CONFIGURATIONS)
+    if not configs:
+        raise invalid(
+            "NetworkInterfaceMustHaveIpConfiguration",
+            f"Network interface {write.id} must have one or more IP configurations.",
+        )
+    if len(configs) > CONFIGURATIONS_A_NIC:
+        raise invalid(
+            "TooManyIpConfigurations",
+            f"Network interface {write.id} has more than {CONFIGURATIONS_A_NIC} IP configurations.",
+        )
+    names = [str(config.get("name") or "").lower() for config in configs]
+    if "" in names or len(set(names)) != len(names):
+        raise invalid("InvalidIpConfigurationName", f"IP configurations of {write.id} must have names of their own.")
+    for config in configs:
+        properties = config.setdefault("properties", {})
+        properties.setdefault("privateIPAllocationMethod", "Dynamic")
+        properties.setdefault("privateIPAddressVersion", "IPv4")
+        if not ref_key(properties.get("subnet")):
+            raise invalid(
+                "SubnetRequired",
+                f"IP configuration {config['name']} of network interface {write.id} must reference a subnet.",
+            )
+        _refuse_what_is_not_there(write, config["name"], properties)
+    _check_primary(write, configs)
+    subnets = {ref_key(config["properties"]["subnet"]) for config in configs}
+    if len(subnets) > 1:
+        raise invalid(
+            "IpConfigurationsOnSameNicCannotUseDifferentSubnets",
+            f"IP configurations on the same network interface {write.id} cannot use different subnets.",
+        )
+    return configs
+
+
+def _refuse_what_is_not_there(write: Write, name: str, properties: Json) -> None:
+    """What no type of Azlan's stands behind yet, and IPv6 addresses, which its machines do not get."""
+    must_exist(
+        write,
+        properties.get("gatewayLoadBalancer"),
+        *items(properties, "applicationSecurityGroups"),
+        *items(properties, "virtualNetworkTaps"),
+        *items(properties, "applicationGatewayBackendAddressPools"),
+        *items(properties, "loadBalancerBackendAddressPools"),
+        *items(properties, "loadBalancerInboundNatRules"),
+    )
+    if properties["privateIPAddressVersion"] == "IPv6":
+        raise invalid(
+            "IPv6NotSupported",
+            f"IP configuration {name} of network interface {write.id} cannot be IPv6: Azlan's machines have IPv4 addresses "
+            "only.",
+        )
+
+
+def _check_primary(write: Write, configs: list[Json]) -> None:
+    marked = [config for config in configs if config["properties"].get("primary")]
+    if len(marked) > 1:
+        raise invalid(
+            "OnlyOnePrimaryIpConfigurationAllowed",
+            f"Network interface {write.id} must have exactly one primary IP configuration.",
+        )
+    primary = marked[0] if marked else configs[0]
+    for config in configs:
+        config["properties"]["primary"] = config is primary
+
+
+def _allocate(write: Write, configs: list[Json]) -> None:
+    """Give every IP configuration its private address: those asked for first, then the first free ones."""
+    subnet_id = str(configs[0]["properties"]["subnet"]["id"])
+    key = key_of(subnet_id)
+    found = write.child(key)
+    if found is None:
+        return  # the declaration's reference refuses it
+    same_region(write, subnet_id, write.location)
+    prefixes = prefixes_of(found[0].get("properties") or {})
+    held: dict[str, Json] = write.state.get(CONFIGURATIONS) or {}
+    taken = taken_in(write, key, but=write.id.key)
+    given: dict[str, Json] = {}
+    wait: list[Json] = []
+    for config in configs:
+        name, properties = config["name"], config["properties"]
+        static = properties["privateIPAllocationMethod"] == "Static"
+        kept = held.get(name.lower())
+        asked = properties.pop("privateIPAddress", None) if not static else properties.get("privateIPAddress")
+        if static and asked:
+            ip = claim(write.id, name, asked, prefixes, taken)
+            properties["privateIPAddress"] = ip
+        elif kept is not None and kept["subnet"] == key and kept["privateIPAddress"] not in taken:
+            ip = kept["privateIPAddress"]
+        else:
+            wait.append(config)
+            continue
+        given[name.lower()] = _grant(write, name, ip, key, taken)
+    for config in wait:
+        ip = next_free(parse_id(subnet_id), prefixes, taken)
+        given[config["name"].lower()] = _grant(write, config["name"], ip, key, taken)
+    write.state[CONFIGURATIONS] = given
+
+
+def _grant(write: Write, name: str, ip: str, subnet: str, taken: dict[str, str]) -> Json:
+    taken[ip] = f"{write.id}/{CONFIGURATIONS}/{name}"
+    return {"privateIPAddress": ip, "subnet": subnet}
+
+
+def _associate(write: Write, configs: list[Json]) -> None:
+    """Check public addresses; a dynamic one gets its address with its use and loses it with it."""
+    mine: dict[str, str] = {}
+    fresh: set[str] = set()
+    for config in configs:
+        target = (config["properties"].get("publicIPAddress") or {}).get("id")
+        if not target:
+            continue
+        key = key_of(target)
+        if key in mine:
+            raise invalid(
+                "PublicIPReferencedByMultipleIPConfigs",
+                f"Public IP address {target} is referenced by multiple ipconfigs in resource {write.id}.",
+            )
+        mine[key] = target
+        public_address_taken(write, config["name"], target)
+        same_region(write, target, write.location)
+        row = write.get(key)
+        if row is not None and row.type == PUBLIC_ADDRESS and "ipAddress" not in row.state:
+            ip = new_public_address(write, besides=fresh)
+            fresh.add(ip)
+            write.change(key).state["ipAddress"] = ip
+    _release(write, keep=mine)
+
+
+def _release(write: Write, keep: Iterable[str] = ()) -> None:
+    for config in items((write.before or {}).get("properties") or {}, CONFIGURATIONS):
+        key = ref_key((config.get("properties") or {}).get("publicIPAddress"))
+        row = write.get(key) if key else None
+        if key and key not in keep and row is not None and row.properties.get("publicIPAllocationMethod") == "Dynamic":
+            write.change(key).state.pop("ipAddress", None)
+
+
+def removed(write: Write) -> None:
+    _release(write)
+
+
+def internal_suffix(resource_guid: str, location: str) -> str:
+    """The DNS suffix of a virtual network's machines, from its resourceGuid: 26 letters, a region code, Azure's zone."""
+    label = b32encode(UUID(resource_guid).bytes).decode().rstrip("=").lower()
+    return f"{label}.{location[:1]}x.internal.cloudapp.net"
+
+
+def facts(row: Row, read: Read) -> Iterable[Fact]:
+    held = row.state.get(CONFIGURATIONS) or {}
+    configs = sorted(items(row.properties, CONFIGURATIONS), key=lambda config: not config["properties"].get("primary"))
+    ready = [config for config in configs if config["name"].lower() in held]
+    if not ready:
+        return
+    machine = next(iter(read.referrers(row.key, VIRTUAL_MACHINE)), None)
+    yield Nic(
+        row.key,
+        held[ready[0]["name"].lower()]["subnet"],
+        fact_mac(row.state["macAddress"]),
+        tuple(
+            IpConfig(
+                f"{row.key}/ipconfigurations/{config['name'].lower()}",
+                held[config["name"].lower()]["privateIPAddress"],
+                ref_key(config["properties"].get("publicIPAddress")),
+            )
+            for config in ready
+        ),
+        ref_key(row.properties.get("networkSecurityGroup")),
+        bool(row.properties.get("enableIPForwarding")),
+        machine[0].key if machine else None,
+    )
+
+
+def view(view: View) -> None:
+    properties, state = view.properties, view.state
+    held = state.get(CONFIGURATIONS) or {}
+    for config in decorate(view, CONFIGURATIONS, f"{NIC}/{CONFIGURATIONS}"):
+        given = held.get(config["name"].lower())
+        if given:
+            config["properties"]["privateIPAddress"] = given["privateIPAddress"]
+    properties["resourceGuid"] = state["resourceGuid"]
+    _show_names(view, held)
+    properties.setdefault("hostedWorkloads", [])
+    properties.setdefault("tapConfigurations", [])
+    machine = next(iter(view.referrers(view.id.key, VIRTUAL_MACHINE)), None)
+    if machine is not None:
+        row, _ = machine
+        properties["macAddress"] = state["macAddress"]
+        properties["virtualMachine"] = {"id": str(row.id)}
+        properties["primary"] = _is_primary(row, view.id.key)
+    if view.api_version >= "2022-01-01":
+        properties["vnetEncryptionSupported"] = False
+        properties.setdefault("auxiliaryMode", "None")
+        properties.setdefault("auxiliarySku", "None")
+    if view.api_version < "2022-07-01":
+        properties.pop("disableTcpStateTracking", None)
+    if view.api_version >= "2021-03-01":
+        properties["allowPort25Out"] = True
+        view.doc["kind"] = "Regular"
+
+
+def _show_names(view: View, held: Json) -> None:
+    settings = view.properties.setdefault("dnsSettings", {})
+    settings.setdefault("dnsServers", [])
+    settings["appliedDnsServers"] = list(settings["dnsServers"])
+    subnet = next((given["subnet"] for given in held.values()), None)
+    vnet = view.get(parent_key(subnet)) if subnet else None
+    if vnet is not None:
+        suffix = internal_suffix(vnet.state["resourceGuid"], location_of(vnet))
+        settings["internalDomainNameSuffix"] = suffix
+        if settings.get("internalDnsNameLabel"):
+            settings["internalFqdn"] = f"{settings['internalDnsNameLabel']}.{suffix}"
+
+
+def _is_primary(machine: Row, nic: str) -> bool:
+    """Whether the machine calls this interface its primary one; its only one always is."""
+    attached = items(machine.properties.get("networkProfile") or {}, "networkInterfaces")
+    mine = next((entry for entry in attached if ref_key(entry) == nic), {})
+    return len(attached) == 1 or bool((mine.get("properties") or {}).get("primary"))
+
+
+def in_use(id: ResourceId, referrers: list[tuple[Row, str]], _read: Read) -> ArmError:
+    return invalid(
+        "NicInUse",
+        f"Network Interface {id} is used by existing resource {referrers[0][0].id}. In order to delete the network "
+        "interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.",
+    )
+
+
+RESOURCE = ResourceType(
+    type=NIC,
+    api_versions=API_VERSIONS,
+    model=NetworkInterface,
+    read_only=(
+        "properties.resourceGuid",
+        "properties.virtualMachine",
+        "properties.macAddress",
+        "properties.primary",
+        "properties.hostedWorkloads",
+        "properties.tapConfigurations",
+        "properties.vnetEncryptionSupported",
+        "properties.defaultOutboundConnectivityEnabled",
+        "properties.allowPort25Out",
+    ),
+    references=(
+        Reference(
+            "properties.ipConfigurations[].properties.subnet.id",
+            (SUBNET,),
+            permission="Microsoft.Network/virtualNetworks/subnets/join/action",
+        ),
+        Reference(
+            "properties.ipConfigurations[].properties.publicIPAddress.id",
+            (PUBLIC_ADDRESS,),
+            permission="Microsoft.Network/publicIPAddresses/join/action",
+        ),
+        Reference(
+            "properties.networkSecurityGroup.id",
+            (SECURITY_GROUP,),
+            permission="Microsoft.Network/networkSecurityGroups/join/action",
+        ),
+    ),
+    accept=accept,
+    removed=removed,
+    facts=facts,
+    view=view,
+    in_use=in_use,
+    accepted_state="Succeeded",
+    display={"singular": "network interface", "plural": "network interfaces"},
+)
