@@ -1,0 +1,369 @@
+"""The bpf engine: compares the World with what the kernel holds and writes the difference, flipped at once.
+
+All work is done by one thread of its own, because a network namespace is a thread's. What is written is decided by
+part identity while this process lives; after a start, an error or a drift everything is read back and compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import struct
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from azlan.contract.engine import Digest, Drop, Flow, Report, Verdict
+from azlan.contract.world import DIGEST_SIZE, EMPTY, Machine, Nic, PartKey, World, digest
+from azlan.engines.bpf import render
+from azlan.engines.bpf.kernel import KernelError, Libbpf
+from azlan.engines.bpf.namespaces import is_bound, remove_namespace
+from azlan.engines.bpf.outside import Outside, Transits, unreachable
+from azlan.engines.bpf.pins import Pins
+from azlan.engines.bpf.ports import Ports, end_name
+from azlan.engines.bpf.render import NetworkPart, RenderError, content_id, part_id
+from azlan.engines.bpf.tables import Change, Tables, Target
+
+log = logging.getLogger(__name__)
+
+COUNTERS = ("delivered", "bytes", *(str(drop) for drop in Drop))
+"""Names of the program's counters in its order."""
+FABRIC = "fabric:outside"
+"""Where packets are counted that belong to no NIC."""
+FLOW_QUOTA = 32768
+ARP_RATE = 1000
+_WORDS = 40
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def key_of(number: int) -> bytes:
+    return struct.pack("<Q", number)
+
+
+class BpfEngine:
+    """`contract.engine.Engine` and `contract.machine.NicPorts` on the kernel of this computer.
+
+    `run_dir` holds pins and namespaces and nothing else; `mark` names what stands outside it. `probe` judges a flow in a
+    World. `uplink` is the network namespace of the computer, None for a cloud without an outside. `cache_dir` keeps the
+    compiled program. Nothing is touched before the first call.
+    """
+
+    name = "bpf"
+
+    def __init__(
+        self,
+        run_dir: Path,
+        mark: str,
+        *,
+        probe: Callable[[World, Flow], Verdict],
+        cache_dir: Path | None = None,
+        uplink: Path | None = Path("/proc/self/ns/net"),
+        egress: str = "internet",
+        flow_quota: int = FLOW_QUOTA,
+    ) -> None:
+        self._run_dir = run_dir
+        self._probe = probe
+        self._egress = egress
+        self._flow_quota = flow_quota
+        self._bpf = Libbpf()
+        self._pins = Pins(run_dir, cache_dir or run_dir / "cache", self._bpf)
+        self._ports = Ports(run_dir / "ns" / "fabric", self._pins)
+        self._outside = Outside(run_dir, mark, self._ports.namespace, uplink, egress)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bpf engine")
+        self._tables: Tables | None = None
+        self._transits: Transits | None = None
+        self._world = EMPTY
+        self._held: dict[PartKey, NetworkPart] = {}
+        """Parts that this process knows to be in force."""
+        self._digests: dict[PartKey, bytes] = {}
+        self._owners: dict[str, dict[bytes, Target]] = {"places": {}, "publics": {}}
+        self._whole = True
+        """Whether the next apply compares everything with what was read back."""
+
+    # The contract, in the event loop
+
+    async def apply(self, world: World) -> Report:
+        return await self._do(self._apply, world)
+
+    async def observe(self) -> Digest:
+        return await self._do(self._observe)
+
+    async def probe(self, flow: Flow) -> Verdict:
+        return self._probe(self._world, flow)
+
+    async def counters(self) -> dict[PartKey, dict[str, int]]:
+        return await self._do(self._counters)
+
+    async def plug(self, nic: Nic, namespace: Path, name: str) -> None:
+        await self._do(self._plug, nic, namespace, name)
+
+    async def unplug(self, nic: PartKey) -> None:
+        await self._do(self._unplug, nic)
+
+    async def close(self) -> None:
+        """Let go; every packet goes on."""
+        await self._do(self._close)
+        self._thread.shutdown()
+
+    async def destroy(self) -> None:
+        """Remove all that bears the mark: links, namespaces, rules, pins, mounts, the run folder's contents."""
+        await self._do(self._destroy)
+        self._thread.shutdown()
+
+    async def owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
+        """(NIC, private address) that a platform service sees as this transit address."""
+        return await self._do(self._owner_of_transit, address)
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What of the outside world this computer does not allow, in words for `doctor`."""
+        return await self._do(self._warnings)
+
+    @property
+    def platform_namespace(self) -> Path:
+        """Where sockets for 168.63.129.16 and 169.254.169.254 are to be opened."""
+        return self._outside.namespace
+
+    @property
+    def calls(self) -> int:
+        """bpf(2) calls made by this process."""
+        return self._bpf.calls
+
+    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+
+    # The thread
+
+    def _open(self) -> tuple[Tables, Transits]:
+        if self._tables is not None and self._transits is not None:
+            return self._tables, self._transits
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._pins.open()
+            assert self._pins.epoch is not None
+            maps = self._pins.maps
+            tables, transits = Tables(maps, self._pins.epoch), Transits(maps)
+            tables.load()
+            transits.load()
+            self._ports.open()
+            if maps["counted"].get(key_of(0)) is None:
+                maps["counted"].put(key_of(0), bytes(maps["counted"].value_size))
+            closed = {render.plain_prefix(prefix): struct.pack("<I", 1) for prefix in unreachable(self._egress)}
+            held = maps["unreachable"].dump()
+            maps["unreachable"].update({key: value for key, value in closed.items() if key not in held})
+            maps["unreachable"].remove(key for key in held if key not in closed)
+            self._outside.open(self._pins, self._ports.netlink, self._settings)
+        except BaseException:
+            self._ports.close()
+            self._pins.close()
+            raise
+        self._tables, self._transits, self._whole = tables, transits, True
+        return tables, transits
+
+    def _settings(self, ifindex: int, mac: str) -> None:
+        packed = struct.pack("<3I6s2x", ifindex, self._flow_quota, ARP_RATE, bytes.fromhex(mac.replace(":", "")))
+        if self._pins.maps["settings"].get(bytes(4)) != packed:
+            self._pins.maps["settings"].put(bytes(4), packed)
+
+    def _apply(self, world: World) -> Report:
+        tables, transits = self._open()
+        if self._whole:
+            tables.load()
+            self._held, self._owners = {}, {"places": {}, "publics": {}}
+        wanted = {key: part for key, part in world.parts.items() if not isinstance(part, Machine)}
+        changed = [key for key, part in wanted.items() if (old := self._held.get(key)) is not part and old != part]
+        removed = [key for key in self._held if key not in wanted]
+        change, written, failed = self._compare(tables, wanted, changed, removed)
+        try:
+            if change.tables or any(change.pointers.values()) or self._whole:
+                self._address_outside(transits, wanted, changed)
+                tables.apply(change)
+                self._withdraw_transits(transits, wanted, changed, removed)
+        except KernelError as error:
+            self._whole = True
+            return Report(revision=world.revision, failed={key: str(error) for key in {*changed, *removed} | {*failed}})
+        self._held = {key: part for key, part in wanted.items() if key not in failed}
+        for key in removed:
+            self._digests.pop(key, None)
+        self._world = world
+        if self._whole:
+            self._take_over()
+        self._whole = False
+        if changed or removed:
+            publics = self._owners["publics"]
+            self._outside.publish(str(IPv4Address(address)) for address in publics)
+        return Report(revision=world.revision, failed=failed, parts_written=len(written))
+
+    def _compare(
+        self, tables: Tables, wanted: dict[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
+    ) -> tuple[Change, set[PartKey], dict[PartKey, str]]:
+        """What is to be written: the change, the parts it is about, and those that cannot be rendered."""
+        change, written, failed = Change(), set(removed), {}
+        for key in changed:
+            part, pointer = wanted[key], key_of(part_id(key))
+            self._digests[key] = value = digest(part)
+            target: Target | None = (content_id(value), int.from_bytes(value[8:], "little"))
+            try:
+                entries = render.render_part(part, content_id(value))
+            except (RenderError, ValueError) as error:
+                failed[key] = str(error)
+                target, entries = None, {}
+            if target is not None and not tables.holds(target[0], entries):
+                change.tables[target[0]] = entries
+                written.add(key)
+            if tables.target("pointers", pointer) != target:
+                change.pointers["pointers"][pointer] = target
+                written.add(key)
+        gone = {key_of(part_id(key)) for key in removed}
+        if self._whole:
+            known = {key_of(part_id(key)) for key in wanted}
+            gone |= {key for key in tables.in_force("pointers") if key not in known}
+        change.pointers["pointers"].update(dict.fromkeys(gone))
+        for name, touched in self._addresses(wanted, changed, removed, failed).items():
+            touched |= tables.in_force(name).keys() if self._whole else set()
+            for place in touched:
+                owner = self._owners[name].get(place)
+                if tables.target(name, place) != owner:
+                    change.pointers[name][place] = owner
+        return change, written, failed
+
+    def _addresses(
+        self,
+        wanted: dict[PartKey, NetworkPart],
+        changed: Iterable[PartKey],
+        removed: Iterable[PartKey],
+        failed: Iterable[PartKey],
+    ) -> dict[str, set[bytes]]:
+        """Bring `_owners` up to date, and say which private and public addresses that may have touched. Addresses are
+        given up before they are taken, so that they can move from NIC to NIC in one change."""
+        touched: dict[str, set[bytes]] = {"places": set(), "publics": set()}
+        finders = {"places": render.places, "publics": render.publics}
+        for key in [*changed, *removed]:
+            before = self._held.get(key)
+            if isinstance(before, Nic):
+                for name, find in finders.items():
+                    for place in find(before, part_id(key)):
+                        self._owners[name].pop(place, None)
+                        touched[name].add(place)
+        for key in changed:
+            after = wanted[key]
+            if isinstance(after, Nic) and key not in failed:
+                number = part_id(key)
+                for name, find in finders.items():
+                    for place, (nic, private) in find(after, number).items():
+                        self._owners[name][place] = (nic, int.from_bytes(private, "little"))
+                        touched[name].add(place)
+        return touched
+
+    def _address_outside(self, transits: Transits, wanted: dict[PartKey, NetworkPart], changed: list[PartKey]) -> None:
+        """Transit addresses for new private ones, before any packet can need them."""
+        transits.keep(
+            {
+                render.keyed_address(part_id(key), private)
+                for key in changed
+                if isinstance(part := wanted[key], Nic)
+                for private in render.private_addresses(part)
+            },
+            only=self._whole,
+        )
+
+    def _withdraw_transits(
+        self, transits: Transits, wanted: dict[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
+    ) -> None:
+        gone = set()
+        for key in [*changed, *removed]:
+            before, after = self._held.get(key), wanted.get(key)
+            if isinstance(before, Nic):
+                kept = set(render.private_addresses(after)) if isinstance(after, Nic) else set()
+                gone |= {
+                    render.keyed_address(part_id(key), private)
+                    for private in render.private_addresses(before)
+                    if private not in kept
+                }
+        transits.drop(gone)
+
+    def _take_over(self) -> None:
+        """After the first change of this layout is in force: ports leave an older layout, which then goes."""
+        others = self._pins.other_layouts()
+        if not others:
+            return
+        self._ports.refresh()
+        self._ports.adopt()
+        for folder in others:
+            shutil.rmtree(folder)
+        log.warning("the tables have a new layout: running flows were forgotten and are judged by the rules again")
+
+    def _observe(self) -> Digest:
+        tables, _ = self._open()
+        contents, pointers = tables.drifted(), tables.drifted_pointers()
+        self._ports.refresh()
+        total, intact, known = 0, set(), set()
+        for key, target in tables.in_force("pointers").items():
+            known.add(int.from_bytes(key, "little"))
+            if key not in pointers["pointers"] and target[0] not in contents:
+                value = key_of(target[0]) + key_of(target[1])
+                total ^= int.from_bytes(value, "big")
+                intact.add(key)
+        broken = [key for key in self._held if key_of(part_id(key)) not in intact]
+        if broken or pointers["places"] or pointers["publics"]:
+            self._whole = True
+        foreign = [f"port {end_name(number)}" for number in self._ports.plugged if number not in known]
+        foreign += [f"entry {key.hex()} of {name}" for name, keys in pointers.items() for key in keys]
+        return Digest(root=total.to_bytes(DIGEST_SIZE, "big"), foreign=tuple(sorted(foreign)))
+
+    def _counters(self) -> dict[PartKey, dict[str, int]]:
+        self._open()
+        names = {part_id(key): key for key, part in self._held.items() if isinstance(part, Nic)} | {0: FABRIC}
+        counted: dict[PartKey, dict[str, int]] = {}
+        for key, value in self._pins.maps["counted"].dump().items():
+            nic = names.get(int.from_bytes(key, "little"))
+            if nic is not None:
+                words = struct.unpack(f"<{len(value) // 8}Q", value)
+                totals = (sum(words[index::_WORDS]) for index in range(len(COUNTERS)))
+                counted[nic] = {name: total for name, total in zip(COUNTERS, totals, strict=True) if total}
+        return counted
+
+    def _plug(self, nic: Nic, namespace: Path, name: str) -> None:
+        self._open()
+        self._ports.plug(nic, namespace, name)
+
+    def _unplug(self, nic: PartKey) -> None:
+        self._open()
+        self._ports.unplug(nic)
+
+    def _owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
+        _, transits = self._open()
+        found = transits.owner(address)
+        if found is None:
+            return None
+        key = next((key for key in self._held if part_id(key) == found[0]), None)
+        return (key, found[1]) if key else None
+
+    def _warnings(self) -> tuple[str, ...]:
+        self._open()
+        found = [f"No route from this computer to a public IP: {why}." for why in self._outside.refused.values()]
+        if self._outside.block is not None and not self._outside.forwards:
+            found.append(
+                "net.ipv4.ip_forward is 0: machines reach each other and answer this computer, but not the internet. "
+                "Azlan does not change it; `sysctl net.ipv4.ip_forward=1` and `azlan down; azlan up` do."
+            )
+        return tuple(found)
+
+    def _close(self) -> None:
+        self._ports.close()
+        self._pins.close()
+        self._tables = self._transits = None
+
+    def _destroy(self) -> None:
+        self._close()
+        self._outside.remove()
+        remove_namespace(self._ports.namespace)
+        self._pins.remove()
+        for folder in (self._run_dir / "ns", self._run_dir / "cache"):
+            if folder.exists() and not is_bound(folder):
+                shutil.rmtree(folder)
