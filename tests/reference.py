@@ -150,14 +150,14 @@ class Reference:
                 return rule.allow
         return False
 
-    def _gates(self, nic: facts.Nic, outbound: bool, packet: Packet) -> Drop | None:
+    def _gates(self, nic: facts.Nic, outbound: bool, packet: Packet, established: bool) -> Drop | None:
         subnet = self._one(facts.Subnet, nic.subnet)
         gates = [
             (nic.security_group, Drop.NIC_OUT if outbound else Drop.NIC_IN),
             (subnet.security_group, Drop.SUBNET_OUT if outbound else Drop.SUBNET_IN),
         ]
         for group, drop in gates if outbound else reversed(gates):
-            if not self._allows(group, "Outbound" if outbound else "Inbound", packet, subnet.vnet):
+            if not established and not self._allows(group, "Outbound" if outbound else "Inbound", packet, subnet.vnet):
                 return drop
         remote = packet.destination if outbound else packet.source
         if nic.security_group is None and subnet.security_group is None and self._withheld(remote, subnet.vnet):
@@ -237,12 +237,13 @@ class Reference:
         )
         if flow.protocol in (4, 47):
             return Fate(Drop.PROTOCOL)
-        if not nic.forwarding and flow.source not in [config.address for config in nic.ip_configs]:
+        own = flow.source in [config.address for config in nic.ip_configs]
+        if not own and not nic.forwarding:
             return Fate(Drop.SPOOFED)
         if packet.destination.is_multicast or packet.destination == IPv4Address("255.255.255.255"):
             return Fate(Drop.MULTICAST)
         if packet.destination in PLATFORM:
-            return Fate(None)
+            return Fate(None if own else Drop.SPOOFED)
         subnet = self._one(facts.Subnet, nic.subnet)
         for prefix in subnet.prefixes:
             if IPv4Address(nic.ip_configs[0].address) in IPv4Network(prefix):
@@ -268,7 +269,7 @@ class Reference:
         if own is None or not (address or subnet.default_outbound):
             return Fate(Drop.NO_OUTBOUND, hop="Internet")
         if public is None:
-            return Fate(None if established else self._gates(nic, True, packet), hop="Internet")
+            return Fate(self._gates(nic, True, packet, established), hop="Internet")
         receiver, private = public
         if not self._running(receiver):
             return Fate(Drop.NOT_PLUGGED, receiver.id, "Internet")
@@ -279,7 +280,7 @@ class Reference:
             packet.source_port,
             packet.destination_port,
         )
-        drop = None if established else self._gates(nic, True, packet) or self._gates(receiver, False, seen)
+        drop = self._gates(nic, True, packet, established) or self._gates(receiver, False, seen, established)
         return Fate(drop, receiver.id, "Internet")
 
     def _public(self, ip: IPv4Address) -> tuple[facts.Nic, str] | None:
@@ -301,7 +302,7 @@ class Reference:
         meant = str(packet.destination) in [config.address for config in receiver.ip_configs]
         if appliance and not receiver.forwarding and not meant:
             return Fate(Drop.NOT_FORWARDING, receiver.id, hop.kind)
-        drop = None if established else self._gates(nic, True, packet) or self._gates(receiver, False, packet)
+        drop = self._gates(nic, True, packet, established) or self._gates(receiver, False, packet, established)
         return Fate(drop, receiver.id, hop.kind)
 
 

@@ -183,11 +183,13 @@ class View:
                     return Gate(gate=gate, allow=rule.allow, rules=key, rule=rule.name, default=rule.default)
         return Gate(gate=gate, allow=False, rules=key)
 
-    def gates(self, nic: Nic, order: tuple[Drop, Drop], packet: Packet, remote: Address) -> tuple[Gate, ...]:
+    def gates(self, nic: Nic, outbound: bool, packet: Packet, established: bool) -> tuple[Gate, ...]:
         """A NIC's two gates in one direction, and what a half of a peering with access off does where there is no
-        rule at all to ask: it stops both directions at its own VNet's NICs. `remote` is the other end."""
-        asked = tuple(self.gate(gate, nic, packet) for gate in order)
+        rule at all to ask: it stops both directions at its own VNet's NICs, and, being no rule, what runs, too."""
+        order = (Drop.NIC_OUT, Drop.SUBNET_OUT) if outbound else (Drop.SUBNET_IN, Drop.NIC_IN)
+        asked = () if established else tuple(self.gate(gate, nic, packet) for gate in order)
         unguarded = nic.nic_rules is None and nic.subnet_rules is None
+        remote = packet.destination if outbound else packet.source
         if unguarded and self.tags(nic.vnet, remote) & Tag.WITHHELD:
             return (*asked, Gate(gate=Drop.PEER_ACCESS, allow=False))
         return asked
@@ -196,6 +198,10 @@ class View:
 def _contains(prefix: str, ip: Address) -> bool:
     net = network(prefix)
     return net.version == ip.version and ip in net
+
+
+def _private(nic: Nic) -> set[str]:
+    return {entry.private for entry in nic.addresses}
 
 
 def _port_in(ranges: tuple[tuple[int, int], ...], port: int) -> bool:
@@ -237,8 +243,7 @@ def _to_nic(view: View, route: Route, packet: Packet) -> _Delivery:
         return _Delivery(Drop.NO_NIC)
     if not view.plugged(nic):
         return _Delivery(Drop.NOT_PLUGGED, nic)
-    own = str(packet.destination) in {entry.private for entry in nic.addresses}
-    if appliance and not nic.forwarding and not own:
+    if appliance and not nic.forwarding and str(packet.destination) not in _private(nic):
         return _Delivery(Drop.NOT_FORWARDING, nic)
     return _Delivery(None, nic, packet)
 
@@ -259,7 +264,7 @@ def _refusal(view: View, nic: Nic | None, flow: Flow) -> Drop | Packet:
         return Drop.MALFORMED
     if flow.protocol in NOT_CARRIED:
         return Drop.PROTOCOL
-    if not nic.forwarding and str(packet.source) not in {entry.private for entry in nic.addresses}:
+    if not nic.forwarding and str(packet.source) not in _private(nic):
         return Drop.SPOOFED
     if any(net.version == packet.destination.version and packet.destination in net for net in MULTICAST):
         return Drop.MULTICAST
@@ -268,41 +273,54 @@ def _refusal(view: View, nic: Nic | None, flow: Flow) -> Drop | Packet:
 
 def judge(view: View, flow: Flow) -> Verdict:
     """A flow's fate. To the platform's addresses: allowed, without route, gates or NIC."""
+    return _judge(view, flow)[0]
+
+
+def _judge(view: View, flow: Flow) -> tuple[Verdict, PartKey]:
+    """A flow's fate and the NIC that counts it: the sender, or the receiver where one of its gates decides."""
     part = view.parts.get(flow.nic)
     sender = part if isinstance(part, Nic) else None
     packet = _refusal(view, sender, flow)
     if sender is None or not isinstance(packet, Packet):
-        return Verdict(drop=cast(Drop, packet))
-    if str(packet.destination) in PLATFORM:
-        return Verdict(drop=None)
+        return Verdict(drop=cast(Drop, packet)), flow.nic
+    if str(packet.destination) in PLATFORM:  # known there by the source, which has to be the NIC's own
+        return Verdict(drop=None if str(packet.source) in _private(sender) else Drop.SPOOFED), flow.nic
     if str(packet.destination) == sender.gateway:
-        return Verdict(drop=Drop.GATEWAY)
+        return Verdict(drop=Drop.GATEWAY), flow.nic
     route = view.route(sender, packet.destination)
     if route is None:
-        return Verdict(drop=Drop.NO_ROUTE)
-    match route.next_hop:
-        case NextHop.NONE:
-            delivery = _Delivery(Drop.ROUTE_NONE)
-        case NextHop.GATEWAY:  # there is no virtual network gateway to take it
-            delivery = _Delivery(Drop.NO_ROUTE)
-        case NextHop.INTERNET:
-            delivery = _to_internet(view, sender, packet)
-        case _:
-            delivery = _to_nic(view, route, packet)
-    gates: tuple[Gate, ...] = ()
-    if delivery.drop is None and not flow.established:
-        gates = view.gates(sender, (Drop.NIC_OUT, Drop.SUBNET_OUT), packet, packet.destination)
+        return Verdict(drop=Drop.NO_ROUTE), flow.nic
+    delivery = _delivery(view, sender, route, packet)
+    out: tuple[Gate, ...] = ()
+    into: tuple[Gate, ...] = ()
+    if delivery.drop is None:
+        out = view.gates(sender, True, packet, flow.established)
         if delivery.to is not None and delivery.seen is not None:
-            seen = delivery.seen
-            gates += view.gates(delivery.to, (Drop.SUBNET_IN, Drop.NIC_IN), seen, seen.source)
-    return Verdict(
-        drop=delivery.drop or next((gate.gate for gate in gates if not gate.allow), None),
+            into = view.gates(delivery.to, False, delivery.seen, flow.established)
+    refused_out = next((gate.gate for gate in out if not gate.allow), None)
+    refused_in = next((gate.gate for gate in into if not gate.allow), None)
+    to = part_key(delivery.to) if delivery.to else None
+    verdict = Verdict(
+        drop=delivery.drop or refused_out or refused_in,
         next_hop=route.next_hop,
         next_hop_address=route.address,
         route=route.prefix,
-        to=part_key(delivery.to) if delivery.to else None,
-        gates=gates,
+        to=to,
+        gates=out + into,
     )
+    return verdict, to if to and refused_in and not refused_out else flow.nic
+
+
+def _delivery(view: View, sender: Nic, route: Route, packet: Packet) -> _Delivery:
+    match route.next_hop:
+        case NextHop.NONE:
+            return _Delivery(Drop.ROUTE_NONE)
+        case NextHop.GATEWAY:  # there is no virtual network gateway to take it
+            return _Delivery(Drop.NO_ROUTE)
+        case NextHop.INTERNET:
+            return _to_internet(view, sender, packet)
+        case _:
+            return _to_nic(view, route, packet)
 
 
 _last: View | None = None
@@ -314,12 +332,6 @@ def probe(world: World, flow: Flow) -> Verdict:
     if _last is None or _last.world is not world:
         _last = View(world, _last)
     return judge(_last, flow)
-
-
-def effective_routes(world: World, nic: Nic) -> tuple[Route, ...]:
-    """The effective routes of a NIC, the inactive ones included, in the order Azure lists them."""
-    group = world.parts.get(nic.routes)
-    return group.routes if isinstance(group, RouteGroup) else ()
 
 
 def differing(before: Mapping[PartKey, AnyPart], after: Mapping[PartKey, AnyPart]) -> list[PartKey]:
@@ -361,10 +373,10 @@ class ModelEngine:
         return Digest(root=root_of(value for _, value in self._digests.values()))
 
     async def probe(self, flow: Flow) -> Verdict:
-        """Judge a flow and count it at the sending NIC."""
-        verdict = judge(self._view, flow)
-        if flow.nic in self._view.parts:
-            self._counters.setdefault(flow.nic, Counter())[verdict.drop or "delivered"] += 1
+        """Judge a flow and count it."""
+        verdict, counting = _judge(self._view, flow)
+        if counting in self._view.parts:
+            self._counters.setdefault(counting, Counter())[verdict.drop or "delivered"] += 1
         return verdict
 
     async def counters(self) -> dict[PartKey, dict[str, int]]:
