@@ -1,0 +1,211 @@
+"""A VM's `storageProfile`: the image it is made from and its disks, implicit ones included.
+
+Follows Microsoft.Compute's StorageProfile. An OS disk nobody named is called `{vm}_OsDisk_1_{32 hex digits}`, as in Azure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+from azlan.arm.resource import Json, Row, Write
+from azlan.base.errors import ArmError
+from azlan.base.ids import ResourceId, key_of, parse_id
+from azlan.providers.compute.account import change_not_allowed
+from azlan.providers.compute.images import OS_DISK_GIB, PlatformImage, find_image
+from azlan.providers.compute.sizes import Size
+
+DISK = "Microsoft.Compute/disks"
+
+
+def accept_storage(write: Write, size: Size) -> None:
+    """Check `storageProfile` and create the disks it implies."""
+    profile = write.properties.get("storageProfile")
+    before = ((write.before or {}).get("properties") or {}).get("storageProfile")
+    if profile is None:
+        if before is None:
+            raise _missing("storageProfile")
+        profile = write.properties["storageProfile"] = before
+    image = _image(write, profile, before)
+    _os_disk(write, profile, before, image)
+    _data_disks(write, profile, before or {}, size)
+
+
+def _image(write: Write, profile: Json, before: Mapping[str, Any] | None) -> PlatformImage:
+    reference = profile.get("imageReference")
+    if before is not None:
+        known = before["imageReference"]
+        given = {**known, **(reference or {})}
+        if _fold(given) != _fold(known):
+            raise change_not_allowed("imageReference")
+        reference = profile["imageReference"] = known
+    if reference is None:
+        raise _missing("storageProfile.imageReference")
+    for name in ("id", "sharedGalleryImageId", "communityGalleryImageId"):
+        if reference.get(name):
+            raise ArmError(
+                404,
+                "GalleryImageNotFound",
+                f"The gallery image {reference[name]} is not available in {write.location} region. Please contact image owner to "
+                f"replicate to this region, or change your requested region.",
+                target="imageReference",
+            )
+    parts = [str(reference.get(name) or "") for name in ("publisher", "offer", "sku", "version")]
+    image = find_image(*parts)
+    if image is None:
+        raise ArmError(
+            400,
+            "PlatformImageNotFound",
+            f"The platform image '{':'.join(parts)}' is not available. Verify that all fields in the storage profile are "
+            f"correct. For more details about storage profile information, please refer to https://aka.ms/storageprofile",
+            target="imageReference",
+        )
+    write.state.setdefault("exactVersion", image.version)
+    return image
+
+
+def _fold(reference: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value).lower() for name, value in reference.items() if name != "exactVersion"}
+
+
+def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, image: PlatformImage) -> None:
+    disk = profile.get("osDisk")
+    known = (before or {}).get("osDisk")
+    if disk is None:
+        disk = dict(known) if known else {"createOption": "FromImage"}
+    if str(disk.get("createOption", "")).lower() != "fromimage":
+        if known is not None:
+            raise change_not_allowed("osDisk.createOption")
+        raise _invalid(
+            f"The OS disk's create option '{disk.get('createOption')}' is not served here.", "osDisk.createOption"
+        )
+    disk["createOption"] = "FromImage"
+    if disk.get("vhd") is not None:
+        raise _invalid("Unmanaged disks are not served here.", "osDisk.vhd")
+    if known is not None:
+        if disk.get("name", known["name"]).lower() != known["name"].lower():
+            raise change_not_allowed("osDisk.name")
+        managed = {**known["managedDisk"], **(disk.get("managedDisk") or {}), "id": known["managedDisk"]["id"]}
+        profile["osDisk"] = {**known, **disk, "name": known["name"], "managedDisk": managed}
+        return
+    name = disk.get("name") or f"{write.id.name}_OsDisk_1_{uuid4().hex}"
+    size = disk.get("diskSizeGB") or OS_DISK_GIB
+    if size < OS_DISK_GIB:
+        raise _invalid(
+            f"The specified disk size {size} GB is smaller than the size of the corresponding disk in the VM image: "
+            f"{OS_DISK_GIB} GB. This is not allowed. Please choose equal or greater size or do not specify an explicit size.",
+            "osDisk.diskSizeGB",
+        )
+    managed = dict(disk.get("managedDisk") or {})
+    managed.setdefault("storageAccountType", "Premium_LRS")
+    made = {"createOption": "FromImage", "imageReference": {"id": _image_id(write, image)}}
+    extra = {"osType": "Linux", "hyperVGeneration": image.generation}
+    managed["id"] = str(_create(write, name, managed["storageAccountType"], size, made, extra))
+    profile["osDisk"] = {
+        "osType": "Linux",
+        "name": name,
+        "createOption": "FromImage",
+        "caching": "ReadWrite",
+        **{key: value for key, value in disk.items() if key not in ("name", "managedDisk")},
+        "managedDisk": managed,
+        "deleteOption": disk.get("deleteOption") or "Detach",
+        "diskSizeGB": size,
+    }
+
+
+def _image_id(write: Write, image: PlatformImage) -> str:
+    return (
+        f"/Subscriptions/{write.id.subscription}/Providers/Microsoft.Compute/Locations/{write.location}/Publishers/"
+        f"{image.publisher}/ArtifactTypes/VMImage/Offers/{image.offer}/Skus/{image.sku}/Versions/{image.version}"
+    )
+
+
+def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Size) -> None:
+    disks = profile.setdefault("dataDisks", before.get("dataDisks") or [])
+    if len(disks) > size.data_disks:
+        raise ArmError(
+            409,
+            "OperationNotAllowed",
+            f"The maximum number of data disks allowed to be attached to a VM of this size is {size.data_disks}.",
+            target="dataDisks",
+        )
+    known = {disk["managedDisk"]["id"].lower(): disk for disk in before.get("dataDisks") or ()}
+    luns: set[int] = set()
+    for number, disk in enumerate(disks):
+        if disk["lun"] in luns:
+            raise _invalid(
+                f"A disk at LUN {disk['lun']} already exists on the VM. Please specify a different LUN.", "dataDisk.lun"
+            )
+        luns.add(disk["lun"])
+        _data_disk(write, disk, number, known)
+
+
+def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json]) -> None:
+    managed = disk.setdefault("managedDisk", {})
+    option = str(disk.get("createOption", "")).lower()
+    disk.setdefault("caching", "None")
+    disk.setdefault("deleteOption", "Detach")
+    disk.pop("toBeDetached", None)
+    if managed.get("id") and managed["id"].lower() in known:
+        return
+    if option == "empty":
+        disk["createOption"] = "Empty"
+        if not disk.get("diskSizeGB"):
+            raise _missing("dataDisk.diskSizeGB")
+        disk.setdefault("name", f"{write.id.name}_disk{number + 2}_{uuid4().hex}")
+        managed.setdefault("storageAccountType", "Premium_LRS")
+        made = {"createOption": "Empty"}
+        managed["id"] = str(_create(write, disk["name"], managed["storageAccountType"], disk["diskSizeGB"], made, {}))
+        return
+    if option != "attach" or not managed.get("id"):
+        raise _invalid(
+            f"The data disk's create option '{disk.get('createOption')}' is not served here.", "dataDisk.createOption"
+        )
+    disk["createOption"] = "Attach"
+    row = write.get(key_of(managed["id"]))
+    if row is None:
+        return  # the declaration's reference says so
+    for owner in _owners(write, row):
+        raise ArmError(
+            409,
+            "AttachDiskWhileBeingDetached" if owner.deleting else "OperationNotAllowed",
+            f"Disk '{row.id.name}' cannot be attached as the disk is already owned by VM '{owner.id}'.",
+        )
+    disk["name"] = row.id.name
+    disk["diskSizeGB"] = row.properties.get("diskSizeGB")
+    managed.setdefault("storageAccountType", (row.body.get("sku") or {}).get("name", "Standard_LRS"))
+
+
+def _owners(write: Write, disk: Row) -> Iterator[Row]:
+    return (row for row, _ in write.referrers(disk.key) if row.key != write.id.key)
+
+
+def _create(write: Write, name: str, sku: str, size: int, made: Json, extra: Json) -> ResourceId:
+    """Create an implicit disk beside the VM, in its group, region and zone."""
+    id = parse_id(f"/subscriptions/{write.id.subscription}/resourceGroups/{write.id.group}/providers/{DISK}/{name}")
+    if write.get(id.key) is not None:
+        raise ArmError(
+            409,
+            "ConflictingUserInput",
+            f"Disk '{name}' already exists in resource group {str(write.id.group).upper()}. "
+            f"Only CreateOption.Attach is supported.",
+            target=str(id),
+        )
+    body: Json = {
+        "location": write.body["location"],
+        "sku": {"name": sku},
+        "properties": {**extra, "creationData": made, "diskSizeGB": size},
+    }
+    if write.body.get("zones"):
+        body["zones"] = list(write.body["zones"])
+    write.create(id, body)
+    return id
+
+
+def _invalid(message: str, target: str) -> ArmError:
+    return ArmError(400, "InvalidParameter", message, target=target)
+
+
+def _missing(name: str) -> ArmError:
+    return _invalid(f"Required parameter '{name}' is missing (null).", name)
