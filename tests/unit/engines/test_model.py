@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from azlan.base.nets import address
 from azlan.compiler.compile import Compiler
