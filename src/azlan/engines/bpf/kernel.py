@@ -101,7 +101,7 @@ class Libbpf:
             current = lib.bpf_object__next_map(handle, None)
             while current:
                 name = lib.bpf_map__name(ctypes.c_void_p(current)).decode()
-                if not name.startswith("."):
+                if "." not in name:  # not the constants, which go with the program
                     path = os.fsencode(maps / name)
                     self.checked(lib.bpf_map__set_pin_path(ctypes.c_void_p(current), path), f"pin {name}")
                 current = lib.bpf_object__next_map(handle, ctypes.c_void_p(current))
@@ -134,6 +134,8 @@ class Map:
     def update(self, entries: Mapping[bytes, bytes]) -> None:
         """Write all entries in one call (65,536 at most a call). Raises KernelError; then some may have been written."""
         keys, values = b"".join(entries), b"".join(entries.values())
+        if len(keys) != len(entries) * self.key_size or len(values) != len(entries) * self.value_size:
+            raise ValueError(f"entries of {self.name} are not {self.key_size} and {self.value_size} bytes")
         options = _BatchOptions(ctypes.sizeof(_BatchOptions), _ANY, 0)
         for start, size in self._batches(len(entries)):
             count = ctypes.c_uint32(size)
@@ -142,6 +144,8 @@ class Map:
             self._bpf.call("bpf_map_update_batch", self.name, self.fd, k, v, ctypes.byref(count), ctypes.byref(options))
 
     def put(self, key: bytes, value: bytes) -> None:
+        if len(key) != self.key_size or len(value) != self.value_size:
+            raise ValueError(f"an entry of {self.name} is not {self.key_size} and {self.value_size} bytes")
         self._bpf.call("bpf_map_update_elem", self.name, self.fd, key, value, ctypes.c_uint64(_ANY))
 
     def get(self, key: bytes) -> bytes | None:

@@ -80,7 +80,8 @@ class Pins:
         return _Fd(self._bpf, self.layout / "entry" / f"{name}_entry")
 
     def other_layouts(self) -> list[Path]:
-        return [path for path in self._mount.iterdir() if path != self.layout]
+        """Folders of pins that are not this layout's (the kernel puts files of its own beside them)."""
+        return [path for path in self._mount.iterdir() if path.is_dir() and path != self.layout]
 
     def close(self) -> None:
         if self.epoch is not None:
@@ -94,8 +95,8 @@ class Pins:
         """Every pin and the mount itself."""
         self.close()
         while is_bound(self._mount):
-            for layout in list(self._mount.iterdir()):
-                shutil.rmtree(layout)
+            for layout in [*self.other_layouts(), self.layout]:
+                shutil.rmtree(layout, ignore_errors=True)
             unmount(self._mount)
         if self._mount.exists():
             self._mount.rmdir()

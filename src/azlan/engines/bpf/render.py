@@ -58,7 +58,7 @@ _NEVER_RANGE = (1, 0)
 _ANY_RANGE = ((0, 65535),)
 
 _RULE = struct.Struct("<4I8I12H3B5x")
-_NIC = struct.Struct("<4QI6sH")
+_NIC = struct.Struct("<4QI6sH4x")
 
 
 class RenderError(ValueError):
