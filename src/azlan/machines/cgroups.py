@@ -107,6 +107,24 @@ class Cgroups:
                 found |= {p.name for p in (root / self.top).iterdir() if p.is_dir()}
         return found
 
+    def leaf(self, machine: str, leaf: str) -> set[int]:
+        """Pids in one leaf, as the first hierarchy has it: a guest's processes are in `guest`, its monitor is not."""
+        found: set[int] = set()
+        for group in _below(self.hierarchies.joined[0] / self.top / machine / leaf):
+            with contextlib.suppress(OSError):
+                found |= {int(pid) for pid in (group / "cgroup.procs").read_text().split()}
+        return found
+
+    def holds(self, machine: str, leaf: str, pid: int) -> bool:
+        """Whether a process is in that leaf or below, as `leaf` counts."""
+        try:
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            return False
+        wanted = self.path(machine, leaf)
+        at = {line.split(":", 2)[2] for line in lines if self.hierarchies.unified or not line.startswith("0::")}
+        return any(path == wanted or path.startswith(wanted + "/") for path in at)
+
     def processes(self, machine: str, leaf: str = "") -> set[int]:
         """Pids in the machine's cgroup and below."""
         found: set[int] = set()
