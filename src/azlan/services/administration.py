@@ -85,7 +85,7 @@ class Administration:
         return JSONResponse({"value": [_shown(entry) for entry in self._directory.entries()]})
 
     async def _add(self, request: Request) -> Response:
-        """`{name, kind, password?, role?, scope?, renew?}` → the principal and its secret, shown this once.
+        """`{name, kind, password?, role?, scope?, renew?}` → the principal, with its secret where one was made up.
 
         With `renew` a principal that exists gets a new secret instead of a 409.
         """
@@ -103,7 +103,7 @@ class Administration:
         role = asked.get("role", "Contributor")
         scope = asked.get("scope") or f"/subscriptions/{self._subscription}"
         entry, secret = await self._add_or_renew(name, kind, password, role, scope, renew=bool(asked.get("renew")))
-        document = {**_shown(entry), "secret": secret, "tenant": self._directory.tenant}
+        document = {**_shown(entry), "secret": None if password else secret, "tenant": self._directory.tenant}
         return JSONResponse({**document, "subscription": self._subscription, "role": role, "scope": scope}, 201)
 
     async def _add_or_renew(

@@ -121,8 +121,9 @@ class BastionSessions:
                 )
         try:
             document = msgspec.json.decode(bytes(body))
+            kind: type[NewSession] | type[OldSession]
             kind = OldSession if isinstance(document, dict) and "session" in document else NewSession
-            return msgspec.convert(document, kind)
+            return msgspec.convert(document, type=kind)
         except msgspec.DecodeError as error:
             raise ArmError(400, "InvalidRequestContent", f"The request content was invalid: {error}.") from error
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import string
 import time
 import uuid
 from collections.abc import Iterable
@@ -165,8 +166,9 @@ def qualified(name: str) -> str:
 
 
 def _new_secret(kind: Kind) -> str:
-    """Unguessable; a user's can be typed."""
-    return secrets.token_urlsafe(30) if kind == "ServicePrincipal" else secrets.token_urlsafe(12)
+    """Unguessable; a user's can be typed. Letters and digits alone: a leading dash would read as an option."""
+    length = 40 if kind == "ServicePrincipal" else 16
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
 
 
 def _scrypt(secret: str, salt: bytes) -> bytes:

@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from azlan.arm.resource import Principal
 from azlan.services import aadsts
 from azlan.services.aadsts import AadError
-from azlan.services.directory import Directory, Entry, Locked
+from azlan.services.directory import DOMAIN, Directory, Entry, Locked
 from azlan.services.tokens import LIFETIME, Tokens
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
@@ -132,7 +132,8 @@ class Identity:
         except AadError as error:
             return self.failure(error)
         adfs = authority.lower() == "adfs"
-        base = f"{self.endpoint}/{authority}"
+        # A domain is answered with the tenant's id: that is how clients resolve `--tenant contoso.com`.
+        base = f"{self.endpoint}/{self.tenant if authority.lower() == DOMAIN else authority}"
         oauth = f"{base}/oauth2" if adfs else f"{base}/oauth2/v2.0"
         return JSONResponse(
             {
@@ -344,7 +345,7 @@ class Identity:
 
     def check_tenant(self, authority: str, error: str = "invalid_request") -> None:
         """Raises AadError 90002 for an authority that is not one of ours."""
-        if authority.lower() not in (self.tenant, "organizations", "common", "adfs"):
+        if authority.lower() not in (self.tenant, DOMAIN, "organizations", "common", "adfs"):
             raise aadsts.unknown_tenant(authority, error)
 
     def public_client(self, form: Form) -> str:
