@@ -49,8 +49,10 @@ static __always_inline __u32 observed(const struct packet *p, int outbound)
 }
 
 /* Does this NIC hold the packet's flow? Touches it. A new handshake on a finished or established flow is a new flow. */
-static __noinline int know_flow(struct packet *p, struct flow_key *key, int outbound)
+__noinline int know_flow(struct packet *p, struct flow_key *key, int outbound)
 {
+	if (!p || !key)
+		return 0;
 	struct flow *f = bpf_map_lookup_elem(&flows, key);
 	__u32 state;
 
@@ -104,8 +106,10 @@ static __always_inline int find_slot(struct packet *p, __u64 nic, __u32 quota, s
 }
 
 /* The packet has passed: hold its flow. */
-static __noinline int hold_flow(struct packet *p, struct flow_key *key, int outbound, __u32 seconds)
+__noinline int hold_flow(struct packet *p, struct flow_key *key, int outbound, __u32 seconds)
 {
+	if (!p || !key)
+		return DROP_FLOW_QUOTA;
 	struct flow fresh = { .seen = p->now, .seconds = seconds, .state = observed(p, outbound) };
 	struct flow *f = bpf_map_lookup_elem(&flows, key);
 	struct settings *s;

@@ -6,7 +6,7 @@
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 /* A part's content at the packet's epoch; 0: there is none. A torn read shows in `self` and is tried again. */
-static __noinline __u64 resolve(__u64 part, __u64 at)
+__noinline __u64 resolve(__u64 part, __u64 at)
 {
 	int i;
 
@@ -26,7 +26,7 @@ static __noinline __u64 resolve(__u64 part, __u64 at)
 }
 
 /* The part id of the NIC that has this private address in the VNet; 0: none. */
-static __noinline __u64 nic_at(__u64 vnet, __u32 address, __u64 at)
+__noinline __u64 nic_at(__u64 vnet, __u32 address, __u64 at)
 {
 	struct place_key key = { .vnet = vnet, .address = address };
 	int i;
@@ -47,9 +47,12 @@ static __noinline __u64 nic_at(__u64 vnet, __u32 address, __u64 at)
 }
 
 /* The NIC behind a public address, with its private address; 0: none. */
-static __noinline __u64 nic_behind(__u32 address, __u64 at, __u32 *private)
+__noinline __u64 nic_behind(__u32 address, __u64 at, __u32 *private)
 {
 	int i;
+
+	if (!private)
+		return 0;
 
 	for (i = 0; i < 3; i++) {
 		struct public_place *p = bpf_map_lookup_elem(&publics, &address);
@@ -71,7 +74,7 @@ static __noinline __u64 nic_behind(__u32 address, __u64 at, __u32 *private)
 	return 0;
 }
 
-static __noinline __u32 classify(__u64 vnet, __u32 address, __u64 at)
+__noinline __u32 classify(__u64 vnet, __u32 address, __u64 at)
 {
 	__u64 content = resolve(vnet, at);
 	struct prefix_key key = { .length = 96, .content_low = (__u32)content, .content_high = content >> 32,
@@ -139,15 +142,20 @@ static long consider(__u32 index, struct question *q)
 	return 1;
 }
 
-static __noinline int ask(struct question *q, __u64 rules_part, __u64 at)
+__noinline int ask(const struct question *asked, __u64 rules_part, __u64 at)
 {
+	struct question q;
+
 	if (!rules_part)
 		return 1;
-	q->allow = 0;
-	q->content = resolve(rules_part, at);
-	if (q->content)
-		bpf_loop(MAX_RULES, consider, q, 0);
-	return q->allow;
+	if (!asked)
+		return 0;
+	q = *asked; /* bpf_loop wants it on this function's stack */
+	q.allow = 0;
+	q.content = resolve(rules_part, at);
+	if (q.content)
+		bpf_loop(MAX_RULES, consider, &q, 0);
+	return q.allow;
 }
 
 /* One NIC's side of a packet: what it sees of it, and its rules. */
@@ -184,8 +192,10 @@ static __always_inline int is_withheld(struct packet *p, struct side *s)
 }
 
 /* May the packet pass this side? 0, or why not. */
-static __noinline int admit(struct packet *p, struct side *s)
+__noinline int admit(struct packet *p, struct side *s)
 {
+	if (!p || !s)
+		return DROP_MALFORMED;
 	struct question q = { .outbound = s->outbound, .source = s->source, .destination = s->destination,
 			      .protocol = p->protocol };
 
@@ -213,8 +223,10 @@ static __noinline int admit(struct packet *p, struct side *s)
 }
 
 /* All sides have admitted the packet: hold the flow at this one. */
-static __noinline int hold(struct packet *p, struct side *s)
+__noinline int hold(struct packet *p, struct side *s)
 {
+	if (!p || !s)
+		return DROP_FLOW_QUOTA;
 	__u32 seconds = s->seconds;
 
 	if (s->known)

@@ -65,7 +65,9 @@ struct packet {
 	__u8 protocol, tcp_flags, fragment, quoting;
 };
 
-static __noinline int count(__u64 nic, __u32 what, __u32 bytes)
+/* Functions that are not static are verified by themselves, once, and not at every call: that keeps loading short.
+ * The verifier then takes their pointers for possibly null. */
+__noinline int count(__u64 nic, __u32 what, __u32 bytes)
 {
 	struct counters *c = bpf_map_lookup_elem(&counted, &nic);
 
@@ -200,8 +202,10 @@ static __noinline int begin_fragments(struct packet *p, __u64 nic)
 	return 0;
 }
 
-static __noinline int read_l4(struct __sk_buff *skb, struct packet *p, __u64 nic)
+__noinline int read_l4(struct __sk_buff *skb, struct packet *p, __u64 nic)
 {
+	if (!p)
+		return DROP_MALFORMED;
 	__u32 need = p->protocol == IPPROTO_TCP ? 20 :
 		     p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_ICMP ? 8 : 0;
 	__u16 l4[8] = {};

@@ -60,7 +60,7 @@ struct arp {
 } __attribute__((packed));
 
 /* The fabric answers for every address of the VNet but the asker's own. */
-static __noinline int answer_arp(struct __sk_buff *skb, __u64 nic, __u64 at)
+__noinline int answer_arp(struct __sk_buff *skb, __u64 nic, __u64 at)
 {
 	__u32 sender, target, zero = 0;
 	struct settings *s = bpf_map_lookup_elem(&settings, &zero);

@@ -18,8 +18,10 @@ static __always_inline int translate_quoted(struct __sk_buff *skb, __u32 at, __u
 }
 
 /* 0, or 1 where the packet cannot be written. */
-static __noinline int translate(struct __sk_buff *skb, struct packet *p, __u32 at, __u32 to)
+__noinline int translate(struct __sk_buff *skb, struct packet *p, __u32 at, __u32 to)
 {
+	if (!p)
+		return 1;
 	__u32 from = at == AT_SOURCE ? p->source : p->destination;
 
 	if (p->quoting && translate_quoted(skb, at, from, to))
