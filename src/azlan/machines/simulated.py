@@ -63,14 +63,14 @@ class Namespaces:
         self._folder = folder
         self._held: dict[PartKey, Record] = {}
 
-    def adopt(self) -> tuple[Record, ...]:
-        """The machines of a process before this one whose namespaces are still there."""
+    def adopt(self) -> dict[PartKey, tuple[Record, bool]]:
+        """The machines of a process before this one, and whether their namespaces are still there."""
         for file in sorted(self._folder.glob("*.json")):
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 record = msgspec.json.decode(file.read_bytes(), type=Record)
                 if file == self._record(record.machine):
                     self._held[record.machine] = record
-        return tuple(record for record in self._held.values() if record.inode == self._inode(record.machine))
+        return {key: (record, record.inode == self._inode(key)) for key, record in self._held.items()}
 
     async def raise_(self, machine: PartKey, nics: tuple[Nic, ...]) -> None:
         """Have a namespace with these NICs as eth0, eth1 …, their addresses and routes; others are unplugged."""
@@ -188,11 +188,12 @@ class SimulatedMachines:
         self._status: dict[PartKey, MachineStatus] = {}
         self._listeners: list[StatusListener] = []
         self._tasks: dict[PartKey, asyncio.Task[None]] = {}
-        for record in self._namespaces.adopt() if self._namespaces else ():
-            self._status[record.machine] = MachineStatus(
-                machine=record.machine,
-                power="running" if record.ready else "starting",
-                ready=record.ready,
+        adopted = self._namespaces.adopt() if self._namespaces else {}
+        for key, (record, alive) in adopted.items():
+            self._status[key] = MachineStatus(
+                machine=key,
+                power="stopped" if not alive else "running" if record.ready else "starting",
+                ready=record.ready and alive,
                 boots=record.boots,
                 boot=record.boot,
                 since=record.since,
@@ -210,10 +211,10 @@ class SimulatedMachines:
 
     async def close(self) -> None:
         """End the tasks; namespaces and NICs stay for the next process to adopt."""
-        for task in self._tasks.values():
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def namespace(self, machine: PartKey) -> Path:
         """Where the machine's network namespace is bound while it runs. Raises NoGuest where machines have none."""
@@ -228,9 +229,7 @@ class SimulatedMachines:
         keys = self._wanted.keys() | self._status.keys()
         for key in keys:
             if key not in self._tasks and not self._settled(key):
-                task = asyncio.create_task(self._drive(key), name=f"machine {key}")
-                self._tasks[key] = task
-                task.add_done_callback(lambda _, key=key: self._tasks.pop(key, None))  # type: ignore[misc]
+                self._tasks[key] = asyncio.create_task(self._drive(key), name=f"machine {key}")
         failed = {key: s.why or "It failed." for key, s in self._status.items() if s.power == "failed"}
         return Report(
             revision=world.revision,
@@ -254,13 +253,16 @@ class SimulatedMachines:
 
     async def _drive(self, key: PartKey) -> None:
         """Bring one machine to what is desired, however often that changes meanwhile."""
-        while not self._settled(key):
-            try:
-                await self._step(key)
-            except Exception as error:
-                log.warning("a simulated machine failed", machine=key, error=repr(error))
-                self._tell(key, "failed", why=str(error) or repr(error), code="AllocationFailed")
-                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            while not self._settled(key):
+                try:
+                    await self._step(key)
+                except Exception as error:
+                    log.warning("a simulated machine failed", machine=key, error=repr(error))
+                    self._tell(key, "failed", why=str(error) or repr(error), code="AllocationFailed")
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            del self._tasks[key]  # here and at once: an apply right after it has to start another
 
     async def _step(self, key: PartKey) -> None:
         wanted, status = self._wanted.get(key), self._status.get(key)
