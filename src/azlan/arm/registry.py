@@ -110,7 +110,7 @@ class Registry:
             if declared.inline is not None and declared.parent is not None:
                 owner, prefix = self.types[declared.parent.lower()], f"properties.{declared.inline}[]."
             for reference in declared.references:
-                self._references[owner.type.lower(), prefix + reference.path] = reference
+                self._references[owner.type.lower(), (prefix + reference.path).lower()] = reference
 
     def find(self, name: str) -> ResourceType | None:
         return self.types.get(name.lower())
@@ -134,7 +134,7 @@ class Registry:
 
     def reference(self, row_type: str, path: str) -> Reference | None:
         """The declaration of a reference found in a row at `path`."""
-        return self._references.get((row_type.lower(), _INDEX.sub("[]", path)))
+        return self._references.get((row_type.lower(), _INDEX.sub("[]", path).lower()))
 
     def namespaces(self) -> dict[str, list[ResourceType]]:
         """Namespace in its canonical case → its types, sorted."""

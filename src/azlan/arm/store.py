@@ -280,7 +280,7 @@ class Store:
         for batch in group:
             if not batch.done.done():
                 batch.done.set_result(None)
-        self._notify()
+        self.notify()
 
     def _failed(self, group: list[_Batch], error: Exception) -> None:
         log.error("a write did not reach the disk", error=repr(error), transactions=len(group))
@@ -293,7 +293,8 @@ class Store:
             if not batch.done.done():
                 batch.done.set_exception(CommitError(f"the write did not reach the disk: {error}"))
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Call the subscribers: something they may look at has changed."""
         for callback in list(self._subscribers):
             try:
                 callback()
