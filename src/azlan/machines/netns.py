@@ -73,15 +73,15 @@ def _configure(netlink: IPRoute, link: Link) -> None:
         raise OSError(f"the link {link.name} is missing")
     index = found[0]
     netlink.link("set", index=index, state="up")
-    wanted = {(a, 128 if ":" in a else link.prefix_length) for a in link.addresses}
-    present = set()
-    for message in netlink.get_addr(index=index):
-        address, length = message.get_attr("IFA_ADDRESS"), message["prefixlen"]
-        if (address, length) in wanted:
-            present.add((address, length))
-        elif not ip_address(address).is_link_local:
+    wanted = [(a, 128 if ":" in a else link.prefix_length) for a in link.addresses]
+    found = [(message.get_attr("IFA_ADDRESS"), message["prefixlen"]) for message in netlink.get_addr(index=index)]
+    present = [entry for entry in found if not ip_address(entry[0]).is_link_local]
+    if not set(present) <= set(wanted):
+        # The first address of a subnet takes the others with it when it goes: all go, the last one first.
+        for address, length in reversed(present):
             netlink.addr("del", index=index, address=address, prefixlen=length)
-    for address, length in ((a, 128 if ":" in a else link.prefix_length) for a in link.addresses):
+        present = []
+    for address, length in wanted:
         if (address, length) not in present:
             netlink.addr("add", index=index, address=address, prefixlen=length)
     if link.gateway is not None:
