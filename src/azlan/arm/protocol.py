@@ -86,9 +86,8 @@ class Protocol:
 
     async def _route(self, call: Call, route: Any, params: Mapping[str, str]) -> Answer:
         if not route.tenant_level:
-            scope = f"/subscriptions/{call.segments[1]}"
-            if len(call.segments) > 3 and call.segments[2].lower() == "resourcegroups":
-                scope += f"/resourceGroups/{call.segments[3]}"
+            last = max((n for n, segment in enumerate(call.segments) if segment.lower() == "providers"), default=2)
+            scope = "/" + "/".join(call.segments[:last])
             self.core.authorization.check(self.core.store.snapshot, call.principal, route.permission, scope)
         answer = await route.handler(RouteCall(self.core, call, params, parse_json(call.body)))
         return self._acted(call, answer, call.segments[1] if len(call.segments) > 1 else "")

@@ -31,7 +31,7 @@ PREFIXES = ("/subscriptions", "/tenants", "/providers")
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
 
 Authenticate = Callable[[str | None], Principal]
-"""From the bearer token (None: there was none) to the caller. Raises ArmError 401 with `WWW-Authenticate`."""
+"""From the Authorization header (None: there was none) to the caller. Raises ArmError 401 with `WWW-Authenticate`."""
 
 
 def arm_app(core: Core, authenticate: Authenticate) -> Starlette:
@@ -76,8 +76,7 @@ class _Endpoint:
         return _response(answer, head=request.method == "HEAD")
 
     async def _call(self, request: Request, correlation: str) -> Call:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        principal = self._authenticate(token.strip() if scheme.lower() == "bearer" and token.strip() else None)
+        principal = self._authenticate(request.headers.get("authorization"))
         raw = request.scope.get("raw_path") or request.scope["path"].encode()
         return Call(
             method=request.method,
