@@ -89,7 +89,8 @@ class Protocol:
             last = max((n for n, segment in enumerate(call.segments) if segment.lower() == "providers"), default=2)
             scope = "/" + "/".join(call.segments[:last])
             self.core.authorization.check(self.core.store.snapshot, call.principal, route.permission, scope)
-        answer = await route.handler(RouteCall(self.core, call, params, parse_json(call.body)))
+        body = parse_json(call.body, route.tolerant_json)
+        answer = await route.handler(RouteCall(self.core, call, params, body))
         return self._acted(call, answer, call.segments[1] if len(call.segments) > 1 else "")
 
     async def _page(self, call: Call, page: Page) -> Answer:

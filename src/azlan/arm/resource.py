@@ -275,6 +275,8 @@ class Route:
     handler: Callable[[RouteContext], Awaitable[Any]]
     permission: str
     tenant_level: bool = False
+    tolerant_json: bool = False
+    """As of `ResourceType`."""
 
 
 class Job(Protocol):

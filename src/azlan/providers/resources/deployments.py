@@ -301,16 +301,26 @@ def _operation(id: ResourceId, entry: Mapping[str, Any]) -> Json:
     return {"id": f"{id}/operations/{name}", "operationId": name, "properties": shown}
 
 
+async def _one_operation(context: RouteContext) -> Json:
+    id = _id(context)
+    row = context.get(id.key)
+    for entry in row.state.get("done", {}).values() if row is not None else ():
+        if str(entry["operationId"]).lower() == context.params["operation"].lower():
+            return _operation(id, entry)
+    raise ArmError(
+        404, "DeploymentOperationNotFound", f"Deployment operation '{context.params['operation']}' could not be found."
+    )
+
+
+def _id(context: RouteContext) -> ResourceId:
+    names = (context.params["name"],)
+    return ResourceId(context.subscription, context.params["group"], "Microsoft.Resources", ("deployments",), names)
+
+
 async def _validate(context: RouteContext) -> Json:
     """`POST …/deployments/{name}/validate`: what a PUT would refuse, refused; nothing is stored."""
-    group = ResourceId(context.subscription, context.params["group"])
-    id = ResourceId(
-        context.subscription,
-        context.params["group"],
-        "Microsoft.Resources",
-        ("deployments",),
-        (context.params["name"],),
-    )
+    id = _id(context)
+    group = ResourceId(id.subscription, id.group)
     if context.get(group.key) is None:
         raise ArmError(404, "ResourceGroupNotFound", f"Resource group '{group.name}' could not be found.")
     body = context.body if isinstance(context.body, dict) else {}
@@ -344,6 +354,13 @@ ROUTES = (
         "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.Resources/deployments/{name}/validate",
         _validate,
         "Microsoft.Resources/deployments/validate/action",
+        tolerant_json=True,
+    ),
+    Route(
+        "GET",
+        "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.Resources/deployments/{name}/operations/{operation}",
+        _one_operation,
+        "Microsoft.Resources/deployments/operations/read",
     ),
 )
 
@@ -360,6 +377,7 @@ RESOURCE = ResourceType(
         "operations": Action(_operations, method="GET", permission="Microsoft.Resources/deployments/operations/read")
     },
     waits=(),
+    tolerant_json=True,
     secret=("properties.template", "properties.parameters"),
     etag=False,
     display={"singular": "Deployment", "plural": "Deployments"},
