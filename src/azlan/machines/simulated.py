@@ -107,6 +107,19 @@ class Namespaces:
         self._record(machine).unlink(missing_ok=True)
         self._held.pop(machine, None)
 
+    async def destroy(self) -> None:
+        """Remove every namespace in the folder, recorded or not, and the folder. What cannot be unplugged does not
+        stop it: a link goes with the namespace it is in."""
+        for machine in list(self._held):
+            try:
+                await self.remove(machine)
+            except Exception as error:
+                log.warning("a machine could not be unplugged", machine=machine, error=repr(error))
+        for path in sorted(self._folder.glob("*")):
+            await asyncio.to_thread(_remove_namespace, path)
+        if self._folder.is_dir():
+            self._folder.rmdir()
+
     def note(self, status: MachineStatus) -> None:
         """Remember the status of a machine that has a namespace."""
         if status.machine in self._held:
@@ -215,6 +228,13 @@ class SimulatedMachines:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def destroy(self) -> None:
+        """Remove every machine, of whichever process, without a word to the listeners: the cloud goes down."""
+        await self.close()
+        self._wanted, self._nics, self._raised, self._status = {}, {}, {}, {}
+        if self._namespaces is not None:
+            await self._namespaces.destroy()
 
     def namespace(self, machine: PartKey) -> Path:
         """Where the machine's network namespace is bound while it runs. Raises NoGuest where machines have none."""

@@ -302,6 +302,22 @@ async def test_a_namespace_that_is_not_the_recorded_one_is_not_adopted(folder: P
 
 
 @pytest.mark.root
+async def test_destroy_leaves_nothing_whoever_made_it(folder: Path) -> None:
+    ports = DummyPorts()
+    first = Watched(SimulatedMachines(ports, folder))
+    await first.machines.apply(world(PLUGGED, *NICS))
+    await first.until(lambda status: status.ready)
+    path = first.machines.namespace("machine:/m")
+    await first.machines.close()
+    (folder / "stray.net").touch()
+    await SimulatedMachines(ports, folder).destroy()
+    assert ports.plugged == {}
+    assert not os.path.ismount(path)
+    assert not folder.exists()
+    await SimulatedMachines(ports, folder).destroy()
+
+
+@pytest.mark.root
 async def test_one_that_cannot_start_says_why_and_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "RETRY_SECONDS", 0.02)
     ports = DummyPorts()
