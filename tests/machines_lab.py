@@ -72,6 +72,16 @@ def make_namespace(path: Path) -> None:
     thread.join()
 
 
+def links(namespace: Path) -> list[str]:
+    """Names of the links in a namespace."""
+
+    def work() -> list[str]:
+        with IPRoute() as netlink:
+            return [str(link.get_attr("IFLA_IFNAME")) for link in netlink.get_links()]
+
+    return netns.inside(namespace, work)
+
+
 def nic(number: int, name: str | None = None) -> Nic:
     return Nic(
         id=f"/nic/{name or f'vm-{number}'}",

@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +164,9 @@ class BastionServer:
             wire.write_frame(writer, wire.Failed(code=Code.INVALID_REQUEST, message=str(error)))
         except ConnectionError:
             pass  # the client is gone, which is its right
+        except Exception as error:
+            traceback.print_exc()  # to bastion.log: nothing of one session may end the others
+            wire.write_frame(writer, wire.Failed(code=Code.INTERNAL, message=f"the Bastion host failed: {error!r}"))
         finally:
             with contextlib.suppress(ConnectionError):
                 await writer.drain()

@@ -40,6 +40,7 @@ class Code(StrEnum):
     SESSION_NOT_FOUND = "SessionNotFound"
     TOO_MANY_SESSIONS = "TooManySessions"
     INVALID_REQUEST = "InvalidRequest"
+    INTERNAL = "InternalServerError"
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

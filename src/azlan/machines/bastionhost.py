@@ -48,7 +48,13 @@ class BastionHost(Guest):
             bare=True,
             network_namespace=str(place.network_namespace),
         )
-        environment = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            "LANG": "C.UTF-8",
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/",
+            "LOGNAME": "bastion",  # asyncssh looks up a local user's name, and there is no passwd entry
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         if self._interpreter.python_path:
             environment["PYTHONPATH"] = self._interpreter.python_path
         with self._listen() as listening:

@@ -221,7 +221,7 @@ class ContainerMachines:
     def _present(self) -> dict[str, Record | None]:
         """Every machine of which anything is left: files, namespaces or cgroups."""
         names = self._tools.cgroups.machines()
-        for directory in (self._state_dir / "machines", self._run_dir / "machines", self._run_dir / "ns"):
+        for directory in (self._state_dir / "machines", self._run_dir / "machines", self._run_dir / "guests"):
             with contextlib.suppress(FileNotFoundError):
                 names |= {p.name for p in directory.iterdir() if p.is_dir()}
         return {name: Place(self._run_dir, self._state_dir, name).load() for name in sorted(names)}
@@ -232,11 +232,11 @@ class ContainerMachines:
         return MachineStatus(machine=record.key, power=power, boots=guest.boots(), boot=record.boot, since=record.since)
 
     def _make_directories(self) -> None:
-        for directory in (self._run_dir / "machines", self._state_dir / "machines", self._run_dir / "ns"):
+        for directory in (self._run_dir / "machines", self._state_dir / "machines", self._run_dir / "guests"):
             directory.mkdir(parents=True, exist_ok=True)
         (self._run_dir / "machines").chmod(0o711)
         (self._state_dir / "machines").chmod(0o711)
-        namespaces = self._run_dir / "ns"
+        namespaces = self._run_dir / "guests"
         if not os.path.ismount(namespaces):
             # Shared, so that what is unmounted here is unmounted in the mount namespaces of monitors, Bastion hosts
             # and the control process, too: else they would keep the namespaces of removed machines alive.
@@ -244,10 +244,10 @@ class ContainerMachines:
             linux.mount("none", namespaces, "none", linux.MS_SHARED)
 
     def _remove_directories(self) -> None:
-        namespaces = self._run_dir / "ns"
+        namespaces = self._run_dir / "guests"
         while os.path.ismount(namespaces):
             linux.unmount(namespaces)
-        for directory in ("machines", "ns", "crun", "bastion"):
+        for directory in ("machines", "guests", "crun", "bastion"):
             shutil.rmtree(self._run_dir / directory, ignore_errors=True)
         shutil.rmtree(self._state_dir / "machines", ignore_errors=True)
 

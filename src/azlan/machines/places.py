@@ -2,7 +2,7 @@
 
     {state}/machines/{name}/   machine.json, upper, work, boots        until the machine is deleted
     {run}/machines/{name}/     config.json, pid, exit, stop, *.log     while it runs
-    {run}/ns/{name}/           user, net: its namespaces, bound        while it runs
+    {run}/guests/{name}/       user, net: its namespaces, bound        while it runs
     {run}/bastion/{name}.sock                                          a Bastion host's socket
 
 `{name}` is a hash of mark and part key: known before anything is made, the same in every process.
@@ -77,7 +77,7 @@ class Place:
 
     @property
     def namespaces(self) -> Path:
-        return self.run_dir / "ns" / self.name
+        return self.run_dir / "guests" / self.name
 
     @property
     def user_namespace(self) -> Path:
