@@ -97,6 +97,10 @@ class Ledger:
     def _commit(self, unit: Unit) -> None:
         self.changed = frozenset(unit.change.rows)
         self.snapshot = unit.change.snapshot.at(unit.change.revision)
+        for key in self.changed:
+            row = self.snapshot.rows.get(key)
+            if row is not None and not row.deleting:
+                self.snapshot = self.snapshot.with_row(replace(row, provisioning="Succeeded"))
 
     def put(
         self,
@@ -139,7 +143,7 @@ class Ledger:
     def get(self, path: str, *, version: str = VERSION) -> dict[str, Any]:
         """What a GET shows, every operation having Succeeded. Raises KeyError for what is not there."""
         id = parse_id(path if path.startswith("/") else network_id(path))
-        found = self.views.any(self.snapshot, id, version, "", "Succeeded")
+        found = self.views.any(self.snapshot, id, version)
         if found is None:
             raise KeyError(path)
         return found
@@ -222,7 +226,7 @@ def nic_properties(subnet: str, *, address: str | None = None, **properties: Any
 
 
 def _group() -> Row:
-    row = Row(
+    return Row(
         parse_id(GROUP),
         "Microsoft.Resources/resourceGroups",
         {"location": "eastus2"},
@@ -235,4 +239,3 @@ def _group() -> Row:
         "2026-01-01T00:00:00Z",
         "2024-11-01",
     )
-    return replace(row)

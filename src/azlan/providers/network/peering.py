@@ -195,6 +195,18 @@ def refresh(write: Write, space: Sequence[str], remote: Row | None) -> None:
     settle_levels(write, space, space_of(remote.properties), other, known=known, connects=False)
 
 
+def network_changed(write: Write, space: Sequence[str]) -> None:
+    """The virtual network `write` now has `space`: halves that wait for their other half on it learn whether what they
+    remember is stale [unsure]. Those of connected pairs are settled by their other half, in `refresh`."""
+    for half in list(halves_towards(write, write.id.key)):
+        if half.state is not INITIATED:
+            continue
+        level = str(sync_level(knows_remote=same_space(half.remembered, space), known_there=False))
+        found = write.child(half.id.key)
+        if found is not None and found[1].get("peeringSyncLevel") != level:
+            write.change(half.id.key).state["peeringSyncLevel"] = level
+
+
 def removed(write: Write, remote: str) -> None:
     """The half `write` goes away: its other half, on the virtual network with key `remote`, becomes Disconnected."""
     assert write.parent is not None

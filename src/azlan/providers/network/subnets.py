@@ -29,7 +29,6 @@ from azlan.providers.network.shapes import (
     Shape,
     decorate,
     fold,
-    in_use_subnet,
     invalid,
     items,
     must_exist,
@@ -38,6 +37,8 @@ from azlan.providers.network.shapes import (
     settle,
     subnet_in_use,
 )
+
+SUBNETS_A_NETWORK = 3000
 
 PRIVATE_ENDPOINT_POLICIES = ("Enabled", "Disabled", "NetworkSecurityGroupEnabled", "RouteTableEnabled")
 DISABLED_POLICIES_FROM = "2022-05-01"
@@ -118,6 +119,11 @@ def accept(write: Write) -> None:
     assert write.parent is not None
     settle(write, Subnet)
     properties = write.properties
+    if len(items(write.parent.properties, "subnets")) > SUBNETS_A_NETWORK:
+        raise invalid(
+            "SubnetCountLimitReached",
+            f"Cannot create more than {SUBNETS_A_NETWORK} subnets for virtual network {write.parent.id}.",
+        )
     before = (write.before or {}).get("properties") or {}
     prefixes = prefixes_of(properties)
     if not prefixes or items(properties, "ipamPoolPrefixAllocations"):
@@ -192,13 +198,6 @@ def _fill(write: Write, before: Json) -> None:
         endpoint.setdefault("locations", [write.parent.location])
 
 
-def removed(write: Write) -> None:
-    """A subnet in use stays, also when a PUT of its network leaves it out."""
-    for row, path in write.referrers(write.id.key):
-        if not row.deleting:
-            raise in_use_subnet(write.id.name, referring(row, path))
-
-
 def view(view: View) -> None:
     properties = view.properties
     decorate(view, "delegations", f"{SUBNET}/delegations")
@@ -236,7 +235,6 @@ RESOURCE = ResourceType(
         ),
     ),
     accept=accept,
-    removed=removed,
     in_use=subnet_in_use,
     view=view,
     display={"singular": "subnet", "plural": "subnets"},

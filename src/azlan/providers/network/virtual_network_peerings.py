@@ -30,6 +30,8 @@ from azlan.providers.network.shapes import (
 SUBNET_PEERING_FEATURE = "Microsoft.Network/AllowMultiplePeeringLinksBetweenVnets"
 """The feature a subscription must have for subnet peering; Azlan's never has it."""
 
+PEERINGS_A_NETWORK = 500
+
 GATEWAY = "Microsoft.Network/virtualNetworkGateways"
 
 
@@ -101,6 +103,11 @@ def accept(write: Write) -> None:
     for name, value in DEFAULTS.items():
         properties.setdefault(name, value)
     _refuse_subnet_peering(write)
+    if len(items(write.parent.properties, peering.COLLECTION)) > PEERINGS_A_NETWORK:
+        raise invalid(
+            "PeeringCountLimitReached",
+            f"Cannot create more than {PEERINGS_A_NETWORK} peerings for virtual network {write.parent.id}.",
+        )
     _check_remote(write, remote_id)
     if key_of(remote_id) == write.parent.id.key:
         space = space_of(write.parent.properties)
@@ -109,7 +116,9 @@ def accept(write: Write) -> None:
     if not write.addressed and write.before is not None:
         _network_written(write, remote)
         return
-    if remote is None:
+    if remote is None or remote.deleting:
+        if write.before is not None:
+            raise missing(write.id, remote_id)
         return  # the declaration's reference refuses it, once the caller's right to know is checked
     space = space_of(write.parent.properties)
     peering.check_overlaps(write, write.id, write.parent.id, space, remote)

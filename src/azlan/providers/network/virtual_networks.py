@@ -35,8 +35,6 @@ from azlan.providers.network.shapes import (
 )
 
 NETWORKS_A_REGION = 1000
-SUBNETS_A_NETWORK = 3000
-PEERINGS_A_NETWORK = 500
 
 KEEPS_SUBNETS_FROM = "2023-09-01"
 """From here on a PUT without `subnets` keeps them; before, it deletes them."""
@@ -114,7 +112,8 @@ def accept(write: Write) -> None:
     check_space(write.id, space)
     properties["addressSpace"] = {"addressPrefixes": [str(network(prefix)) for prefix in space]}
     check_subnets(write.id, space, items(properties, "subnets"))
-    _check_limits(write)
+    if write.before is not None and not peering.same_space(space, space_of(write.before.get("properties") or {})):
+        peering.network_changed(write, space)
     _check_options(write)
     properties.setdefault("enableDdosProtection", False)
 
@@ -136,19 +135,6 @@ def _check_count(write: Write) -> None:
         raise invalid(
             "VnetCountLimitReached",
             f"Cannot create more than {NETWORKS_A_REGION} virtual networks for this subscription in this region.",
-        )
-
-
-def _check_limits(write: Write) -> None:
-    if len(items(write.properties, "subnets")) > SUBNETS_A_NETWORK:
-        raise invalid(
-            "SubnetCountLimitReached",
-            f"Cannot create more than {SUBNETS_A_NETWORK} subnets for virtual network {write.id}.",
-        )
-    if len(items(write.properties, "virtualNetworkPeerings")) > PEERINGS_A_NETWORK:
-        raise invalid(
-            "PeeringCountLimitReached",
-            f"Cannot create more than {PEERINGS_A_NETWORK} peerings for virtual network {write.id}.",
         )
 
 

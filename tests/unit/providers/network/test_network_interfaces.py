@@ -1,9 +1,9 @@
 import re
 
 import pytest
-from ledger import Ledger, network_id, nic_properties
 
 from azlan.contract.facts import IpConfig, Nic
+from ledger import Ledger, network_id, nic_properties
 
 
 @pytest.fixture
@@ -19,7 +19,10 @@ def address_of(shown: dict) -> str:
 
 
 def config(name: str, subnet: str = "s", **properties: object) -> dict[str, object]:
-    return {"name": name, "properties": {"subnet": {"id": network_id(f"virtualNetworks/v/subnets/{subnet}")}, **properties}}
+    return {
+        "name": name,
+        "properties": {"subnet": {"id": network_id(f"virtualNetworks/v/subnets/{subnet}")}, **properties},
+    }
 
 
 def test_as_recorded(cloud: Ledger) -> None:
@@ -207,6 +210,7 @@ def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:
     cloud.machine("vm", "n")
     shown = cloud.get("networkInterfaces/n")
     back = cloud.put("networkInterfaces/n", shown["properties"])
-    assert back["properties"]["ipConfigurations"][0]["properties"] == (
-        shown["properties"]["ipConfigurations"][0]["properties"]
+    assert (
+        back["properties"]["ipConfigurations"][0]["properties"]
+        == (shown["properties"]["ipConfigurations"][0]["properties"])
     )

@@ -1,8 +1,8 @@
 import pytest
-from ledger import Ledger, half, network_id
 
 from azlan.contract.facts import Space, Subnet
 from azlan.providers.network import virtual_networks
+from ledger import Ledger, half, network_id
 
 
 @pytest.fixture
@@ -186,7 +186,11 @@ def test_limit_of_a_region(cloud: Ledger, monkeypatch: pytest.MonkeyPatch) -> No
 def test_facts(cloud: Ledger) -> None:
     cloud.put(
         "virtualNetworks/V",
-        {**space("10.0.0.0/16", "10.2.0.0/24"), "dhcpOptions": {"dnsServers": ["10.0.0.9"]}, "flowTimeoutInMinutes": 10},
+        {
+            **space("10.0.0.0/16", "10.2.0.0/24"),
+            "dhcpOptions": {"dnsServers": ["10.0.0.9"]},
+            "flowTimeoutInMinutes": 10,
+        },
         version="2025-07-01",
     )
     cloud.subnet("V", "Private", "10.0.0.0/24")
