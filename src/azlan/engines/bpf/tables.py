@@ -126,7 +126,7 @@ class Tables:
         """Bring all of a change into force at once."""
         if time.monotonic() - self._flipped < SETTLE_SECONDS:
             wait_for_packets()
-        self._collect()
+        self._collect({target[0] for target in change.pointers["pointers"].values() if target})
         for name in TABLE_MAPS:
             self._write(name, change.tables)
         self.contents |= change.tables
@@ -155,8 +155,8 @@ class Tables:
         self._epoch.store(following)
         self._flipped = time.monotonic()
 
-    def _collect(self) -> None:
-        """Delete pointers that lead nowhere and content that none leads to."""
+    def _collect(self, spared: set[int]) -> None:
+        """Delete pointers that lead nowhere and content that none leads to, but for what is about to be led to again."""
         now = self.epoch
         for name in POINTER_MAPS:
             dead = [key for key, pointer in self.pointers[name].items() if pointer.at(now) is None]
@@ -165,7 +165,7 @@ class Tables:
                 del self.pointers[name][key]
         if not self._retired:
             return
-        retired = self._retired - self._used(self._retired)
+        retired = self._retired - self._used(self._retired) - spared
         for name in TABLE_MAPS:
             self._maps[name].remove(key for content in retired for key in self.contents.get(content, {}).get(name, ()))
         for content in retired:

@@ -1,0 +1,352 @@
+"""All wiring on one page: which objects make the control process, which the fabric process, and how they begin and end.
+
+control process   identity ─▶ arm (registry, store, core) ─▶ loops ─▶ engine, machines   (local, or over the socket)
+fabric process    socket ─▶ bpf engine, containers
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from azlan import __version__, config
+from azlan.arm.core import Core, Subscription, Tenant
+from azlan.arm.registry import ASSIGNMENT_TYPE, DEFINITION_TYPE, Registry
+from azlan.arm.resource import SYSTEM, Json, Principal, Runtime
+from azlan.arm.rest import arm_app
+from azlan.arm.roles import BUILT_IN
+from azlan.arm.store import Meta, Store
+from azlan.arm.writes import Request
+from azlan.base.errors import ArmError
+from azlan.base.ids import parse_id
+from azlan.compiler.compile import Compiler
+from azlan.config import Config
+from azlan.contract.engine import Engine
+from azlan.contract.machine import Machines
+from azlan.control.loop import Loops
+from azlan.engines.model import ModelEngine, probe
+from azlan.fabric.client import FabricClient, RemoteEngine, RemoteMachines
+from azlan.machines.places import bastion_socket
+from azlan.machines.simulated import SimulatedMachines
+from azlan.services import certificates
+from azlan.services.administration import Administration, admin_token
+from azlan.services.bastion import BastionSessions
+from azlan.services.cloud import CloudMetadata
+from azlan.services.directory import Directory
+from azlan.services.extensions import ExtensionMirror
+from azlan.services.identity import Identity
+from azlan.services.signin import SignIn
+from azlan.services.tokens import Tokens
+
+log = structlog.get_logger(__name__)
+
+_DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions"
+
+
+@dataclass(frozen=True)
+class StoredVault:
+    """The identity service's vault in the store's own table: as durable and as private as the store."""
+
+    meta: Meta
+
+    async def get(self, name: str) -> str | None:
+        return await self.meta.get(name)
+
+    async def put(self, name: str, value: str) -> None:
+        await self.meta.put(name, value)
+
+
+class AssignedRoles:
+    """Rights of the users that `azlan user add` makes: ordinary role assignments."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def assign(self, principal: Principal, role: str, scope: str) -> None:
+        definition = self._definition(role)
+        id = parse_id(f"{scope.rstrip('/')}/providers/{ASSIGNMENT_TYPE}/{uuid4()}")
+        properties = {
+            "roleDefinitionId": f"/subscriptions/{id.subscription}{_DEFINITIONS}/{definition}",
+            "principalId": principal.object_id,
+            "principalType": principal.kind,
+        }
+        await self._core.put(Request(SYSTEM, "2022-04-01"), id, {"properties": properties})
+
+    def _definition(self, role: str) -> str:
+        """Guid of a role by its name or its guid, built-in or custom."""
+        for built_in in BUILT_IN.values():
+            if role.lower() in (built_in.name.lower(), built_in.id):
+                return built_in.id
+        for row in self._core.store.snapshot.list(DEFINITION_TYPE):
+            if role.lower() in (str(row.properties.get("roleName", "")).lower(), row.id.name.lower()):
+                return row.id.name
+        names = ", ".join(sorted(built_in.name for built_in in BUILT_IN.values()))
+        raise ArmError(400, "RoleDefinitionDoesNotExist", f"There is no role '{role}'. Built in are: {names}.")
+
+    async def withdraw(self, object_id: str) -> None:
+        for row in list(self._core.store.snapshot.list(ASSIGNMENT_TYPE)):
+            if row.properties.get("principalId") == object_id:
+                await self._core.delete(Request(SYSTEM, row.api_version), row.id)
+
+
+@dataclass
+class ControlProcess:
+    """A cloud's control process, not yet listening. `asgi` is its whole HTTP surface."""
+
+    config: Config
+    core: Core
+    loops: Loops
+    identity: Identity
+    asgi: Starlette
+    client: FabricClient | None
+    started: float
+
+    async def start(self) -> None:
+        if self.client is not None:
+            self.client.on_connect.append(self.loops.reconcile)
+            await self.client.start()
+        await self.loops.start()
+        self.core.start()
+
+    async def stop(self) -> None:
+        """Let go: machines, packets and operations under way go on or are taken up by the next process."""
+        await self.core.close()
+        await self.loops.stop()
+        await self.loops.machines.close()
+        if self.client is not None:
+            await self.client.close()
+        await self.core.store.close()
+
+    async def status(self) -> Json:
+        """What `azlan status` shows of this process."""
+        snapshot = self.core.store.snapshot
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "endpoint": self.config.endpoint,
+            "tenant": self.config.tenant,
+            "subscription": self.config.subscription,
+            "engine": self.loops.engine.name,
+            "machines": self.loops.machines.name,
+            "started": self.started,
+            "revision": snapshot.revision,
+            "applied": {"network": self.loops.network.revision, "machines": self.loops.machines_report.revision},
+            "failedParts": {**self.loops.network.failed, **self.loops.machines_report.failed},
+            "pendingOperations": len(self.core.operations.pending()),
+            "resources": len(snapshot.rows),
+            "parts": len(self.loops.world.parts),
+            "runningMachines": sum(status.power == "running" for status in self.loops.statuses.values()),
+            "fabric": "in this process" if self.client is None else "connected" if self.client.connected else "away",
+        }
+
+
+async def build_control(
+    config: Config, engine: Engine | None = None, machines: Machines | None = None, store_path: Path | None = None
+) -> ControlProcess:
+    """Wire a control process. Engine and machines are given by tests; else they follow from the configuration."""
+    registry = Registry.discover()
+    client: FabricClient | None = None
+    if engine is None or machines is None:
+        if config.privileged:
+            client = FabricClient(config.socket)
+            engine, machines = RemoteEngine(client, config.engine), RemoteMachines(client, config.machines)
+        else:
+            engine, machines = ModelEngine(), SimulatedMachines()
+    store = await Store.open(store_path or config.store, registry)
+    vault = StoredVault(store.meta("identity"))
+    tokens = await Tokens.open(vault, config.endpoint, config.tenant)
+    identity = Identity(tokens, await Directory.open(vault, config.tenant))
+    runtime = Runtime(engine, machines, config.endpoint)
+    core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime)
+    loops = Loops(store, core.operations, Compiler(), engine, machines)
+    process = ControlProcess(config, core, loops, identity, Starlette(), client, time.time())
+    process.asgi = _surface(process, tokens)
+    return process
+
+
+def _surface(process: ControlProcess, tokens: Tokens) -> Starlette:
+    """Every route of the origin; what nobody else answers is ARM's."""
+    config, core, identity = process.config, process.core, process.identity
+    administration = Administration(
+        identity.directory,
+        AssignedRoles(core),
+        process.status,
+        token=admin_token(config.admin_token),
+        subscription=config.subscription,
+    )
+
+    def document(principal: Principal, id: str) -> Json:
+        try:
+            parsed = parse_id(id)
+        except ValueError:
+            raise ArmError(400, "InvalidResourceId", f"'{id}' is no resource id.") from None
+        declared = core.type_of(parsed)
+        return core.get(Request(principal, declared.api_versions[0]), parsed)
+
+    bastion = BastionSessions(
+        tokens.authenticate, document, lambda machine: bastion_socket(config.run, config.mark, machine), config.endpoint
+    )
+    routes = [
+        *CloudMetadata(config.endpoint).routes(),
+        *ExtensionMirror(config.endpoint).routes(),
+        *administration.routes(),
+        *bastion.routes(),
+        *SignIn(identity).routes(),
+        *identity.routes(),
+        Mount("/", arm_app(core, tokens.authenticate)),
+    ]
+    return Starlette(routes=routes)
+
+
+async def serve_control(config: Config) -> None:
+    """Run the control process until SIGTERM or SIGINT."""
+    _prepare_log()
+    process = await build_control(config)
+    pems = certificates.ensure(config.control, config.authority, config.mark)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            process.asgi,
+            ssl_certfile=str(pems.chain),
+            ssl_keyfile=str(pems.key),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            ws_max_size=1 << 20,
+        )
+    )
+    listening = _loopback(config.port)
+    await process.start()
+    log.info("control process serves", endpoint=config.endpoint, engine=config.engine, machines=config.machines)
+    try:
+        await server.serve(sockets=listening)
+    finally:
+        await process.stop()
+
+
+def _loopback(port: int) -> list[socket.socket]:
+    """Listening sockets on 127.0.0.1 and, where the computer has it, ::1."""
+    opened = []
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            made.bind((address, port))
+        except OSError:
+            made.close()
+            if family == socket.AF_INET:
+                raise
+            continue
+        opened.append(made)
+    return opened
+
+
+async def serve_fabric(config: Config) -> None:
+    """Run the fabric process until SIGTERM or SIGINT. What it has made goes on without it."""
+    # Imported here alone: the control process of a user needs neither the kernel's libraries nor crun.
+    from azlan.engines.bpf.engine import BpfEngine
+    from azlan.fabric.server import FabricServer
+    from azlan.machines.containers import ContainerMachines
+    from azlan.machines.images import ImageStore
+
+    _prepare_log()
+    engine = BpfEngine(
+        config.run / "bpf",
+        config.mark,
+        probe=probe,
+        cache_dir=config.fabric / "programs",
+        egress=config.egress,
+    )
+    machines: Machines
+    if config.machines == "containers":
+        machines = ContainerMachines(
+            config.run, config.fabric, ImageStore(), engine, config.mark, client_uid=config.uid
+        )
+    else:
+        machines = SimulatedMachines(ports=engine, folder=config.run / "namespaces")
+    server = FabricServer(config.socket, engine, machines, config.uid)
+    await server.start()
+    log.info("fabric process serves", socket=str(config.socket))
+    try:
+        await _until_told()
+    finally:
+        await server.stop()
+        await machines.close()
+        await engine.close()
+
+
+async def destroy_fabric(config: Config, *, disks: bool = True) -> None:
+    """Remove everything on this computer that bears the cloud's mark; its store stays. For `azlan down` and `reset`.
+
+    Without `disks` the machines' disks stay, and `azlan up` brings the same machines back.
+    """
+    from azlan.engines.bpf.engine import BpfEngine
+    from azlan.machines.containers import ContainerMachines
+    from azlan.machines.images import ImageStore
+
+    engine = BpfEngine(config.run / "bpf", config.mark, probe=probe, cache_dir=config.fabric / "programs")
+    if config.machines == "containers":
+        machines = ContainerMachines(
+            config.run, config.fabric, ImageStore(), engine, config.mark, client_uid=config.uid
+        )
+        await (machines.destroy() if disks else machines.halt())
+    else:
+        await SimulatedMachines(ports=engine, folder=config.run / "namespaces").destroy()
+    await engine.destroy()
+
+
+async def _until_told() -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def _prepare_log() -> None:
+    """One JSON object a line on standard error; the supervisor gives it a file."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+PROCESSES: dict[str, Callable[[Config], Awaitable[Any]]] = {"control": serve_control, "fabric": serve_fabric}
+
+
+def main(arguments: list[str]) -> None:
+    """`python -m azlan.app control|fabric CONFIG`: what the supervisor runs."""
+    role, file = arguments
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(PROCESSES[role](config.load(Path(file))))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

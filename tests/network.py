@@ -1,0 +1,139 @@
+"""From the scenarios' short form to an ARM template: VNets, NSGs, NICs and VMs as users of Azure declare them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VNETS = "Microsoft.Network/virtualNetworks"
+GROUPS = "Microsoft.Network/networkSecurityGroups"
+NICS = "Microsoft.Network/networkInterfaces"
+VMS = "Microsoft.Compute/virtualMachines"
+
+IMAGE = {
+    "publisher": "Canonical",
+    "offer": "0001-com-ubuntu-server-jammy",
+    "sku": "22_04-lts-gen2",
+    "version": "latest",
+}
+
+
+def vnet(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A VNet resource; `space` is a prefix or several, a subnet a prefix or `{prefix, security_group}`."""
+    space = given["space"]
+    subnets = []
+    for subnet, spec in given.get("subnets", {}).items():
+        spec = {"prefix": spec} if isinstance(spec, str) else spec
+        properties: dict[str, Any] = {"addressPrefix": spec["prefix"]}
+        if spec.get("security_group"):
+            properties["networkSecurityGroup"] = {"id": f"[resourceId('{GROUPS}', '{spec['security_group']}')]"}
+        subnets.append({"name": subnet, "properties": properties})
+    return {
+        "type": VNETS,
+        "apiVersion": "2024-05-01",
+        "name": name,
+        "location": given.get("location", "eastus2"),
+        "dependsOn": [f"[resourceId('{GROUPS}', '{s['security_group']}')]" for s in given.get("subnets", {}).values()
+                      if isinstance(s, dict) and s.get("security_group")],
+        "properties": {
+            "addressSpace": {"addressPrefixes": [space] if isinstance(space, str) else space},
+            "subnets": subnets,
+        },
+    }  # fmt: skip
+
+
+def rule(given: dict[str, Any]) -> dict[str, Any]:
+    """The properties of a security rule; `ports` are destination ports."""
+    return {
+        "priority": given["priority"],
+        "direction": given["direction"],
+        "access": given["access"],
+        "protocol": given["protocol"],
+        "sourceAddressPrefix": str(given["source"]),
+        "sourcePortRange": "*",
+        "destinationAddressPrefix": str(given["destination"]),
+        "destinationPortRange": str(given["ports"]),
+    }
+
+
+def security_group(name: str, rules: dict[str, Any], location: str = "eastus2") -> dict[str, Any]:
+    return {
+        "type": GROUPS,
+        "apiVersion": "2024-05-01",
+        "name": name,
+        "location": location,
+        "properties": {"securityRules": [{"name": key, "properties": rule(value)} for key, value in rules.items()]},
+    }
+
+
+def machine(name: str, given: dict[str, Any], location: str, previous: str | None) -> list[dict[str, Any]]:
+    """A NIC and its VM. `previous` is the machine before in the file: its NIC takes its address first."""
+    network, subnet = given["subnet"].split("/")
+    properties: dict[str, Any] = {
+        "ipConfigurations": [
+            {
+                "name": "ipconfig1",
+                "properties": {
+                    "privateIPAllocationMethod": "Dynamic",
+                    "subnet": {"id": f"[resourceId('{VNETS}/subnets', '{network}', '{subnet}')]"},
+                },
+            }
+        ]
+    }
+    depends = [f"[resourceId('{VNETS}', '{network}')]"]
+    if previous is not None:
+        depends.append(f"[resourceId('{NICS}', '{previous}-nic')]")
+    if given.get("security_group"):
+        properties["networkSecurityGroup"] = {"id": f"[resourceId('{GROUPS}', '{given['security_group']}')]"}
+        depends.append(f"[resourceId('{GROUPS}', '{given['security_group']}')]")
+    nic = {
+        "type": NICS,
+        "apiVersion": "2024-05-01",
+        "name": f"{name}-nic",
+        "location": location,
+        "dependsOn": depends,
+        "properties": properties,
+    }
+    vm = {
+        "type": VMS,
+        "apiVersion": "2024-07-01",
+        "name": name,
+        "location": location,
+        "dependsOn": [f"[resourceId('{NICS}', '{name}-nic')]"],
+        "properties": {
+            "hardwareProfile": {"vmSize": "Standard_B1s"},
+            "storageProfile": {"imageReference": IMAGE, "osDisk": {"createOption": "FromImage"}},
+            "osProfile": {
+                "computerName": name,
+                "adminUsername": "azureuser",
+                "adminPassword": "[parameters('password')]",
+            },
+            "networkProfile": {"networkInterfaces": [{"id": f"[resourceId('{NICS}', '{name}-nic')]"}]},
+        },
+    }
+    return [nic, vm]
+
+
+def template(network: dict[str, Any], vnets_elsewhere: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The ARM template that declares a scenario's `network`; machines are given their addresses in their order.
+
+    `vnets_elsewhere`: VNets that exist already, for the location of machines added to them.
+    """
+    vnets = network.get("vnets", {})
+    known = {**(vnets_elsewhere or {}), **vnets}
+    resources = [security_group(name, rules) for name, rules in network.get("security_groups", {}).items()]
+    resources += [vnet(name, given) for name, given in vnets.items()]
+    previous: str | None = None
+    for name, given in network.get("machines", {}).items():
+        given = {"subnet": given} if isinstance(given, str) else given
+        location = known[given["subnet"].split("/")[0]].get("location", "eastus2")
+        resources += machine(name, given, location, previous)
+        previous = name
+    declared = {f"[resourceId('{r['type']}', '{r['name']}')]" for r in resources}
+    for resource in resources:
+        resource["dependsOn"] = [name for name in resource.get("dependsOn", []) if name in declared]
+    return {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {"password": {"type": "securestring"}},
+        "resources": resources,
+    }

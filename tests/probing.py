@@ -1,0 +1,292 @@
+"""Asking what becomes of a flow: by the engine's verdict, or by real packets between the machines' namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from azlan.base import linux
+from azlan.contract.engine import Drop, Engine, Flow
+from azlan.contract.world import World
+
+T = TypeVar("T")
+
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
+PATIENCE = 1.0
+
+
+@dataclass(frozen=True)
+class Fate:
+    """`drop` is the reason's name, or None; `to` the machine it was handed to; `ttl` as the receiver saw it."""
+
+    drop: str | None
+    to: str | None = None
+    ttl: int | None = None
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A machine of the scenario as the prober sees it."""
+
+    name: str
+    nic: str
+    """Part key of its primary NIC."""
+    address: str
+    namespace: Path | None = None
+
+
+class Traffic(Protocol):
+    """A flow that was established and is kept up."""
+
+    async def flows(self) -> bool:
+        """Whether it still passes, now."""
+        ...
+
+    async def end(self) -> None: ...
+
+
+class Prober(Protocol):
+    async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate: ...
+
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic: ...
+
+
+class Verdicts:
+    """Asks the engine."""
+
+    def __init__(self, engine: Engine, world: Callable[[], World]) -> None:
+        self._engine = engine
+        self._world = world
+
+    async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate:
+        verdict = await self._engine.probe(self._flow(source, destination, protocol, port))
+        by_nic = {guest.nic: guest.name for guest in guests}
+        return Fate(verdict.drop.value if verdict.drop else None, by_nic.get(verdict.to or ""))
+
+    @staticmethod
+    def _flow(source: Guest, destination: str, protocol: str, port: int, established: bool = False) -> Flow:
+        return Flow(
+            nic=source.nic,
+            source=source.address,
+            destination=destination,
+            protocol=PROTOCOLS[protocol],
+            source_port=40000 if port else 0,
+            destination_port=port,
+            established=established,
+        )
+
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic:
+        started = await self._engine.probe(self._flow(source, target.address, protocol, port))
+        assert started.allowed, f"the traffic never began: {started}"
+        flow = self._flow(source, target.address, protocol, port, established=True)
+        return _Probed(self._engine, flow)
+
+
+class _Probed:
+    def __init__(self, engine: Engine, flow: Flow) -> None:
+        self._engine = engine
+        self._flow = flow
+
+    async def flows(self) -> bool:
+        return (await self._engine.probe(self._flow)).allowed
+
+    async def end(self) -> None:
+        return None
+
+
+def within(namespace: Path, work: Callable[[], T]) -> T:
+    """Run `work` in a thread of its own that has joined the network namespace; sockets it makes stay there."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            linux.setns(namespace, linux.CLONE_NEWNET)
+            result.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def _checksum(data: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def _echo(identifier: int, sequence: int) -> bytes:
+    payload = b"azlan-probe-0123"
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, sequence)
+    return struct.pack("!BBHHH", 8, 0, _checksum(head + payload), identifier, sequence) + payload
+
+
+class Packets:
+    """Sends real packets, and tells why one was dropped by which of the engine's counters rose."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._identifier = os.getpid() & 0x7FFF
+
+    async def _reasons(self) -> dict[str, int]:
+        totals: dict[str, int] = {}
+        reasons = {drop.value for drop in Drop}
+        for counters in (await self._engine.counters()).values():
+            for name, count in counters.items():
+                if name in reasons:
+                    totals[name] = totals.get(name, 0) + count
+        return totals
+
+    async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate:
+        before = await self._reasons()
+        candidates = [g for g in guests if g.address == destination and g.namespace and g.namespace.exists()]
+        send = {"icmp": self._icmp, "tcp": self._tcp, "udp": self._udp}[protocol]
+        reached = await asyncio.to_thread(send, source, destination, port, candidates)
+        if reached is not None:
+            return reached
+        after = await self._reasons()
+        # Guests chatter (IPv6 discovery, ARP), so a reason counts only for the sender's packet kinds.
+        noise = {Drop.NOT_IP.value, Drop.ARP.value, Drop.MULTICAST.value}
+        risen = [name for name in after if after[name] > before.get(name, 0) and name not in noise]
+        return Fate(",".join(sorted(risen)) or "nothing counted")
+
+    def _icmp(self, source: Guest, destination: str, port: int, candidates: list[Guest]) -> Fate | None:
+        self._identifier = (self._identifier + 1) & 0xFFFF
+        assert source.namespace is not None
+
+        def raw() -> socket.socket:
+            return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+
+        sender = within(source.namespace, raw)
+        listeners = {within(guest.namespace, raw): guest for guest in candidates if guest.namespace}
+        seen: str | None = None
+        try:
+            sender.sendto(_echo(self._identifier, 1), (destination, 0))
+            until = time.monotonic() + PATIENCE
+            while (left := until - time.monotonic()) > 0:
+                # Receivers first: the reply can be there before the request was looked at.
+                opened = select.select([*listeners, sender], [], [], left)[0]
+                for ready in sorted(opened, key=lambda found: found is sender):
+                    data = ready.recv(2048)
+                    kind, _code, _sum, identifier, _sequence = struct.unpack_from("!BBHHH", data, (data[0] & 15) * 4)
+                    if identifier != self._identifier:
+                        continue
+                    if kind == 8 and ready in listeners:
+                        seen = listeners[ready].name
+                    if kind == 0 and ready is sender:
+                        return Fate(None, seen, data[8])
+        finally:
+            for opened in (sender, *listeners):
+                opened.close()
+        return None
+
+    def _tcp(self, source: Guest, destination: str, port: int, candidates: list[Guest]) -> Fate | None:
+        assert source.namespace is not None
+        servers = {within(g.namespace, lambda: _listening(port)): g for g in candidates if g.namespace}
+        client = within(source.namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        try:
+            client.settimeout(PATIENCE)
+            try:
+                client.connect((destination, port))
+            except ConnectionRefusedError:
+                return Fate(None, None)
+            except OSError:
+                return None
+            ready = select.select(list(servers), [], [], PATIENCE)[0]
+            return Fate(None, servers[ready[0]].name if ready else None)
+        finally:
+            for opened in (client, *servers):
+                opened.close()
+
+    def _udp(self, source: Guest, destination: str, port: int, candidates: list[Guest]) -> Fate | None:
+        assert source.namespace is not None
+
+        def bound() -> socket.socket:
+            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            opened.bind(("0.0.0.0", port))
+            return opened
+
+        receivers = {within(g.namespace, bound): g for g in candidates if g.namespace}
+        client = within(source.namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        try:
+            client.sendto(b"azlan", (destination, port))
+            ready = select.select(list(receivers), [], [], PATIENCE)[0] if receivers else []
+            if receivers and not ready:
+                return None
+            if not ready:
+                time.sleep(0.1)
+                return None
+            return Fate(None, receivers[ready[0]].name)
+        finally:
+            for opened in (client, *receivers):
+                opened.close()
+
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic:
+        assert protocol == "tcp", "running traffic is a TCP connection here"
+        return await asyncio.to_thread(_Connection, source, target, port)
+
+
+def _listening(port: int) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.bind(("0.0.0.0", port))
+    opened.listen(8)
+    return opened
+
+
+@dataclass
+class _Connection:
+    """A TCP connection over which numbers are sent and must come back."""
+
+    source: Guest
+    target: Guest
+    port: int
+    sent: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        assert self.source.namespace is not None
+        assert self.target.namespace is not None
+        listener = within(self.target.namespace, lambda: _listening(self.port))
+        self._client = within(self.source.namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        self._client.settimeout(PATIENCE)
+        self._client.connect((self.target.address, self.port))
+        self._server, _ = listener.accept()
+        listener.close()
+        self._server.settimeout(PATIENCE)
+        self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _exchange(self) -> bool:
+        self.sent += 1
+        number = struct.pack("!I", self.sent)
+        try:
+            self._client.sendall(number)
+            received = b""
+            while not received.endswith(number):
+                part = self._server.recv(4096)
+                if not part:
+                    return False
+                received += part
+        except OSError:
+            return False
+        return True
+
+    async def flows(self) -> bool:
+        return await asyncio.to_thread(self._exchange)
+
+    async def end(self) -> None:
+        self._client.close()
+        self._server.close()

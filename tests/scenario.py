@@ -1,0 +1,177 @@
+"""Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
+
+Steps: `peer`, `unpeer`, `sync`, `rule`, `vnet`, `machine`, `power`, `traffic`, `refused` (a step and the error it meets)
+and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`). A flow is `from -> to|address protocol [port]`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from azlan.contract.world import Nic, RouteGroup
+from client import ArmClient, ArmFailure
+from kit import Cloud
+from network import VNETS, template
+from network import rule as rule_properties
+from probing import Fate, Guest, Traffic
+
+PASSWORD = "Passw0rd!23456"
+FLOW = re.compile(r"(?P<source>\S+) -> (?P<target>\S+) (?P<protocol>icmp|tcp|udp)(?: (?P<port>\d+))?")
+PEERING_FLAGS = ("allowVirtualNetworkAccess", "allowForwardedTraffic")
+
+
+class Scenario:
+    """One file being played on one cloud."""
+
+    def __init__(self, cloud: Cloud, file: Path) -> None:
+        self.cloud = cloud
+        self.arm: ArmClient = cloud.arm
+        self.given: dict[str, Any] = yaml.safe_load(file.read_text())
+        self.vnets: dict[str, Any] = dict(self.given["network"]["vnets"])
+        self.guests: dict[str, Guest] = {}
+        self.running: list[Traffic] = []
+
+    async def play(self) -> None:
+        await self.arm.put("", {"location": "eastus2"})
+        try:
+            await self._deploy("network", self.given["network"])
+            for number, step in enumerate(self.given["steps"], 1):
+                try:
+                    await self._step(step)
+                except AssertionError as error:
+                    raise AssertionError(f"step {number} {step}:\n{error}\n{self.cloud.describe()}") from error
+        finally:
+            for traffic in self.running:
+                await traffic.end()
+
+    async def _deploy(self, name: str, network: dict[str, Any]) -> None:
+        properties = {
+            "mode": "Incremental",
+            "template": template(network, self.vnets),
+            "parameters": {"password": {"value": PASSWORD}},
+        }
+        await self.arm.put(f"Microsoft.Resources/deployments/{name}", {"properties": properties})
+        for machine in network.get("machines", {}):
+            document = await self.arm.get(f"Microsoft.Network/networkInterfaces/{machine}-nic")
+            address = document["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"]
+            vm = self.arm.id(f"Microsoft.Compute/virtualMachines/{machine}").lower()
+            self.guests[machine] = Guest(
+                machine, f"nic:{document['id'].lower()}", address, self.cloud.namespace(f"machine:{vm}")
+            )
+
+    async def _step(self, step: dict[str, Any]) -> None:
+        ((what, given),) = step.items()
+        await getattr(self, f"_do_{what}")(given)
+
+    def _half(self, source: str, target: str) -> str:
+        return f"{VNETS}/{source}/virtualNetworkPeerings/{source}-to-{target}"
+
+    async def _do_peer(self, given: dict[str, Any]) -> None:
+        flags = {flag: given.get(flag, flag == "allowVirtualNetworkAccess") for flag in PEERING_FLAGS}
+        remote = {"id": self.arm.id(f"{VNETS}/{given['to']}")}
+        body = {"properties": {"remoteVirtualNetwork": remote, **flags}}
+        await self.arm.put(self._half(given["from"], given["to"]), body)
+
+    async def _do_unpeer(self, given: dict[str, Any]) -> None:
+        await self.arm.delete(self._half(given["from"], given["to"]))
+
+    async def _do_sync(self, given: dict[str, Any]) -> None:
+        half = self._half(given["from"], given["to"])
+        document = await self.arm.get(half)
+        await self.arm.put(half, document, query={"syncRemoteAddressSpace": "true"})
+
+    async def _do_vnet(self, given: dict[str, Any]) -> None:
+        path = f"{VNETS}/{given['name']}"
+        document = await self.arm.get(path)
+        document["properties"]["addressSpace"]["addressPrefixes"] = given["space"]
+        known = {subnet["name"]: subnet for subnet in document["properties"]["subnets"]}
+        document["properties"]["subnets"] = [
+            known.get(name, {"name": name, "properties": {"addressPrefix": prefix}})
+            for name, prefix in given["subnets"].items()
+        ]
+        self.vnets[given["name"]] = given
+        await self.arm.put(path, document)
+
+    async def _do_machine(self, given: dict[str, Any]) -> None:
+        await self._deploy(given["name"], {"machines": {given["name"]: given}})
+
+    async def _do_rule(self, given: dict[str, Any]) -> None:
+        path = f"Microsoft.Network/networkSecurityGroups/{given['group']}/securityRules/{given['name']}"
+        if given.get("delete"):
+            await self.arm.delete(path)
+        else:
+            await self.arm.put(path, {"properties": rule_properties(given)})
+
+    async def _do_power(self, given: dict[str, Any]) -> None:
+        await self.arm.post(f"Microsoft.Compute/virtualMachines/{given['machine']}/{given['action']}")
+
+    async def _do_traffic(self, given: dict[str, Any]) -> None:
+        source, target, protocol, port = self._flow(given["flow"])
+        prober = self.cloud.prober
+        self.running.append(await prober.traffic(self.guests[source], self.guests[target], protocol, port))
+
+    async def _do_refused(self, given: dict[str, Any]) -> None:
+        step = {key: value for key, value in given.items() if key not in ("status", "code")}
+        try:
+            await self._step(step)
+        except ArmFailure as failure:
+            if (failure.status, failure.code) != (given["status"], given["code"]):
+                raise AssertionError(f"refused otherwise: {failure}") from failure
+        else:
+            raise AssertionError(f"was accepted: {step}")
+
+    async def _do_expect(self, given: dict[str, Any]) -> None:
+        for name, expected in given.get("peerings", {}).items():
+            await self._expect_peering(name, expected)
+        for name, expected in given.get("power", {}).items():
+            view = await self.arm.get(f"Microsoft.Compute/virtualMachines/{name}/instanceView")
+            assert f"PowerState/{expected}" in [status["code"] for status in view["statuses"]], view
+        for name, expected in given.get("routes", {}).items():
+            self._expect_routes(name, expected)
+        for flow in given.get("flows", ()):
+            ((text, expected),) = flow.items()
+            await self._expect_flow(text, expected)
+        if "traffic" in given:
+            for traffic in self.running:
+                assert await traffic.flows() is (given["traffic"] == "goes on"), f"expected: traffic {given['traffic']}"
+
+    async def _expect_peering(self, name: str, expected: str) -> None:
+        source, target = name.split(">")
+        properties = (await self.arm.get(self._half(source, target)))["properties"]
+        seen = [properties["peeringState"], properties["peeringSyncLevel"]]
+        wanted = expected.split()
+        assert seen[: len(wanted)] == wanted, f"{name} is {seen}"
+        assert properties["provisioningState"] == "Succeeded", properties
+
+    def _expect_routes(self, name: str, expected: dict[str, str]) -> None:
+        world = self.cloud.world()
+        nic = world.parts[self.guests[name].nic]
+        assert isinstance(nic, Nic)
+        group = world.parts[nic.routes]
+        assert isinstance(group, RouteGroup)
+        seen = {route.prefix: route.next_hop.value for route in group.routes if route.active}
+        for prefix, hop in expected.items():
+            assert seen.get(prefix, "absent") == hop, f"{name}: {prefix} goes to {seen.get(prefix)}; routes: {seen}"
+
+    def _flow(self, text: str) -> tuple[str, str, str, int]:
+        match = FLOW.fullmatch(text)
+        assert match, f"not a flow: {text}"
+        return match["source"], match["target"], match["protocol"], int(match["port"] or 0)
+
+    async def _expect_flow(self, text: str, expected: Any) -> None:
+        source, target, protocol, port = self._flow(text)
+        destination = self.guests[target].address if target in self.guests else target
+        to: str | None = target if target in self.guests else None
+        if isinstance(expected, dict):
+            to, expected = expected["delivered"], "delivered"
+        sender = self.guests[source]
+        fate: Fate = await self.cloud.prober.fate(sender, destination, protocol, port, list(self.guests.values()))
+        seen = fate.drop or "delivered"
+        assert seen == expected, f"{text}: expected {expected}, got {fate}"
+        if expected == "delivered":
+            assert fate.to == to, f"{text}: handed to {fate.to}"
+            assert fate.ttl in (None, 64), f"{text}: ttl {fate.ttl}"
