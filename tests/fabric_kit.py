@@ -5,15 +5,15 @@ Nothing of this touches the computer's own network namespace: a namespace plays 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,6 +161,8 @@ class Namespace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._open: list[socket.socket] = []
+        """Kept open until the end, though a test let go of it."""
         make_namespace(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"in {path.name}")
         self.do(lambda ipr: ipr.link("set", index=ipr.link_lookup(ifname="lo")[0], state="up"))
@@ -178,6 +180,7 @@ class Namespace:
         """A socket of this namespace, usable from anywhere; 2 s timeout."""
         made = self.do(lambda _: socket.socket(family, kind, protocol))
         made.settimeout(2)
+        self._open.append(made)
         return made
 
     def run(self, *command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
@@ -189,6 +192,8 @@ class Namespace:
         return subprocess.Popen(entered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def remove(self) -> None:
+        for opened in self._open:
+            opened.close()
         self._thread.shutdown()
         remove_namespace(self.path)
 
@@ -300,11 +305,34 @@ class Cloud:
         shutil.rmtree(self.folder)
 
 
-@contextmanager
-def removed(*namespaces: Namespace) -> Iterator[None]:
-    """Remove namespaces at the end."""
-    try:
-        yield
-    finally:
-        for namespace in namespaces:
-            namespace.remove()
+# A history that keeps changing
+
+
+def declare(network: Network, step: int) -> None:
+    """Two peered VNets whose rules, spaces and peers change with every step; a1 and b1 always reach each other."""
+    network.group(
+        "g", rule("Ping", 100, "Inbound", True, protocol="Icmp"), rule("Port", 200 + step % 7, "Inbound", True)
+    )
+    for name, second in (("a", 0), ("b", 1)):
+        spaces = [f"10.{second}.0.0/16", *([f"10.{10 + second}.0.0/16"] if step % 2 else [])]
+        network.vnet(name, *spaces, group="g" if step % 3 else None)
+    network.vnet("c", "10.5.0.0/16")
+    network.peer("a", "b", forwarded=bool(step % 2))
+    network.peer("a", "c", access=bool(step % 5))
+    network.nic("a1", "a", "10.0.0.4")
+    network.nic("b1", "b", "10.1.0.4", group="g" if step % 2 else None)
+
+
+def churn(run_dir: Path, mark: str, computer: Path, started: str) -> None:
+    """A fabric process that changes things until it is killed."""
+
+    async def go() -> None:
+        engine = BpfEngine(run_dir, mark, probe=probe, uplink=computer, cache_dir=CACHE)
+        network = Network()
+        for step in range(1_000_000):
+            declare(network, step)
+            report = await engine.apply(network.world())
+            assert not report.failed
+            Path(started).write_text(str(step))
+
+    asyncio.run(go())

@@ -191,9 +191,9 @@ class BpfEngine:
         for key in removed:
             self._digests.pop(key, None)
         self._world = world
-        if self._whole:
-            self._take_over()
         self._whole = False
+        if not self._pins.adopted:
+            self._take_over()
         if changed or removed:
             publics = self._owners["publics"]
             self._outside.publish(str(IPv4Address(address)) for address in publics)
@@ -289,14 +289,15 @@ class BpfEngine:
 
     def _take_over(self) -> None:
         """After the first change of this layout is in force: ports leave an older layout, which then goes."""
-        others = self._pins.other_layouts()
-        if not others:
-            return
         self._ports.refresh()
         self._ports.adopt()
+        self._outside.attach(self._pins, self._ports.netlink)
+        self._pins.adopted = True
+        others = self._pins.other_layouts()
         for folder in others:
             shutil.rmtree(folder)
-        log.warning("the tables have a new layout: running flows were forgotten and are judged by the rules again")
+        if others:
+            log.warning("the tables have a new layout: running flows were forgotten and are judged by the rules again")
 
     def _observe(self) -> Digest:
         tables, _ = self._open()

@@ -167,9 +167,14 @@ class Outside:
             block = str(self.block) if self.block else None
             self._state.write_text(json.dumps(wanted | {"block": block}), encoding="utf-8")
             found = netlink.link_lookup(ifname="outside")
-        with pins.entry("outside") as program:
-            attach(netlink, found[0], program)
         settings(found[0], OUTSIDE_MAC)
+        if pins.adopted:
+            self.attach(pins, netlink)
+
+    def attach(self, pins: Pins, netlink: IPRoute) -> None:
+        """Let this layout's program take what comes in from outside."""
+        with pins.entry("outside") as program:
+            attach(netlink, netlink.link_lookup(ifname="outside")[0], program)
 
     def _adopt(self, saved: dict[str, Any]) -> bool:
         """Take over what a dead process left; False where a piece is missing."""

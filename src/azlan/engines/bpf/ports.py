@@ -45,10 +45,10 @@ def id_of_alias(alias: str) -> int:
     return int(alias[1:], 16) if alias.startswith("#") else part_id(alias)
 
 
-def attach(ipr: IPRoute, ifindex: int, program: int) -> None:
-    """Run a program on a link's ingress; nothing where exactly this one runs already."""
-    filters = ipr.get_filters(index=ifindex, parent=INGRESS)
-    if any(_program_id(one) == program_id(program) for one in filters):
+def attach(ipr: IPRoute, ifindex: int, program: int, *, replace: bool = True) -> None:
+    """Run a program on a link's ingress; nothing where exactly this one runs already, or, without `replace`, any."""
+    filters = [found for one in ipr.get_filters(index=ifindex, parent=INGRESS) if (found := _program_id(one))]
+    if program_id(program) in filters or (filters and not replace):
         return
     try:
         ipr.tc("add", "clsact", ifindex)
@@ -79,6 +79,8 @@ class Ports:
     def __init__(self, namespace: Path, pins: Pins) -> None:
         self.namespace = namespace
         self._pins = pins
+        self._live = False
+        """False while the maps of a new layout are not filled: ports that run an older one go on with it."""
         self._ipr: IPRoute | None = None
         self.plugged: dict[int, int] = {}
         """Part id → ifindex of the fabric end."""
@@ -113,9 +115,6 @@ class Ports:
 
     def adopt(self) -> None:
         """Make every fabric end run this layout's program and stand in its maps; forget ports that are gone."""
-        with self._pins.entry("port") as program:
-            for ifindex in self.plugged.values():
-                attach(self.netlink, ifindex, program)
         ports = {struct.pack("<I", ifindex): struct.pack("<Q", number) for number, ifindex in self.plugged.items()}
         held, held_links = self.maps["ports"].dump(), self.maps["links"].dump()
         links = {
@@ -128,6 +127,10 @@ class Ports:
         self.maps["ports"].update({key: value for key, value in ports.items() if held.get(key) != value})
         self.maps["ports"].remove(key for key in held if key not in ports)
         self.maps["links"].remove(key for key in held_links if int.from_bytes(key, "little") not in self.plugged)
+        with self._pins.entry("port") as program:
+            for ifindex in self.plugged.values():
+                attach(self.netlink, ifindex, program)
+        self._live = True
 
     def _count(self, numbers: Mapping[int, int]) -> None:
         """Give NICs without counters theirs, at zero."""
@@ -148,14 +151,14 @@ class Ports:
                 self._create(number, key, namespace, name, nic.mac)
             guest.link("set", index=guest.link_lookup(ifname=name)[0], state="up")
         ifindex = self.plugged[number]
-        with self._pins.entry("port") as program:
-            attach(self.netlink, ifindex, program)
         self._count({number: ifindex})
         own = struct.pack("<Q", number)
         held = self.maps["links"].get(own)
         if held is None or held[:4] != struct.pack("<I", ifindex):
             self.maps["links"].put(own, _LINK.pack(ifindex, 0, 0))
         self.maps["ports"].put(struct.pack("<I", ifindex), own)
+        with self._pins.entry("port") as program:
+            attach(self.netlink, ifindex, program, replace=self._live)
         self.netlink.link("set", index=ifindex, state="up")
 
     def _end(self, number: int) -> Any:
