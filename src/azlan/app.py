@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,12 @@ from azlan.config import Config
 from azlan.contract.engine import Engine
 from azlan.contract.machine import Machines
 from azlan.control.loop import Loops
+from azlan.engines.bpf.engine import BpfEngine
 from azlan.engines.model import ModelEngine, probe
 from azlan.fabric.client import FabricClient, RemoteEngine, RemoteMachines
+from azlan.fabric.server import FabricServer
+from azlan.machines.containers import ContainerMachines
+from azlan.machines.images import ImageStore
 from azlan.machines.places import bastion_socket
 from azlan.machines.simulated import SimulatedMachines
 from azlan.services import certificates
@@ -263,7 +267,6 @@ async def serve_fabric(config: Config) -> None:
     """Run the fabric process until SIGTERM or SIGINT. What it has made goes on without it."""
     # Imported here alone: the control process of a user needs neither the kernel's libraries nor crun.
     from azlan.engines.bpf.engine import BpfEngine
-    from azlan.fabric.server import FabricServer
     from azlan.machines.containers import ContainerMachines
     from azlan.machines.images import ImageStore
 
@@ -293,23 +296,34 @@ async def serve_fabric(config: Config) -> None:
         await engine.close()
 
 
-async def destroy_fabric(config: Config, *, disks: bool = True) -> None:
-    """Remove everything on this computer that bears the cloud's mark; its store stays. For `azlan down` and `reset`.
+def _fabric(config: Config) -> tuple[BpfEngine, ContainerMachines | SimulatedMachines]:
+    """What the fabric process makes things with. Touches nothing yet."""
+    engine = BpfEngine(
+        config.run / "bpf", config.mark, probe=probe, cache_dir=config.fabric / "programs", egress=config.egress
+    )
+    if config.machines == "simulated":
+        return engine, SimulatedMachines(ports=engine, folder=config.run / "namespaces")
+    images = ImageStore()
+    return engine, ContainerMachines(config.run, config.fabric, images, engine, config.mark, client_uid=config.uid)
 
-    Without `disks` the machines' disks stay, and `azlan up` brings the same machines back.
-    """
-    from azlan.engines.bpf.engine import BpfEngine
-    from azlan.machines.containers import ContainerMachines
-    from azlan.machines.images import ImageStore
 
-    engine = BpfEngine(config.run / "bpf", config.mark, probe=probe, cache_dir=config.fabric / "programs")
-    if config.machines == "containers":
-        machines = ContainerMachines(
-            config.run, config.fabric, ImageStore(), engine, config.mark, client_uid=config.uid
-        )
-        await (machines.destroy() if disks else machines.halt())
+async def halt(config: Config) -> None:
+    """End all machines and remove the network from this computer; disks and the store stay. For `azlan down`."""
+    await _remove(config, disks=False)
+
+
+async def destroy(config: Config) -> None:
+    """Remove everything on this computer that bears the cloud's mark; its store stays. For `azlan reset`."""
+    await _remove(config, disks=True)
+
+
+async def _remove(config: Config, *, disks: bool) -> None:
+    engine, machines = _fabric(config)
+    if isinstance(machines, SimulatedMachines):
+        await machines.destroy()
     else:
-        await SimulatedMachines(ports=engine, folder=config.run / "namespaces").destroy()
+        await (machines.destroy() if disks else machines.halt())
+    await machines.close()
     await engine.destroy()
 
 
@@ -338,14 +352,19 @@ def _prepare_log() -> None:
     )
 
 
-PROCESSES: dict[str, Callable[[Config], Awaitable[Any]]] = {"control": serve_control, "fabric": serve_fabric}
+ROLES: dict[str, Callable[[Config], Coroutine[Any, Any, None]]] = {
+    "control": serve_control,
+    "fabric": serve_fabric,
+    "halt": halt,
+    "destroy": destroy,
+}
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m azlan.app control|fabric CONFIG`: what the supervisor runs."""
+    """`python -m azlan.app control|fabric|halt|destroy CONFIG`: what the supervisor and the command run."""
     role, file = arguments
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(PROCESSES[role](config.load(Path(file))))  # type: ignore[arg-type]
+        asyncio.run(ROLES[role](config.load(Path(file))))
 
 
 if __name__ == "__main__":
