@@ -131,7 +131,8 @@ def _put_child(
         if place is None:
             raise not_found(id)
         body = merge_patch(holder.properties[place[0]][place[1]], body)
-    element = {"name": id.name, **_nameless(conform(declared, body, unit.request.api_version))}
+    named = {"name": id.name} | {name: value for name, value in body.items() if name.lower() != "name"}
+    element = conform(declared, named, unit.request.api_version)
     if place is None:
         check_name(declared, id)
     write = unit.open(holder)
@@ -255,10 +256,6 @@ def _conform_element(child: ResourceType, item: Any, api_version: str, prefix: s
         # unconfirmed wording
         raise format_error("MissingName", f"Required property 'name' not found in JSON. Path '{prefix.rstrip('.')}'.")
     return {"name": name, **element}
-
-
-def _nameless(element: Json) -> Json:
-    return {name: value for name, value in element.items() if name != "name"}
 
 
 def _accept_children(write: RowWrite, child: ResourceType) -> None:

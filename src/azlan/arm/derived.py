@@ -36,6 +36,8 @@ class DerivedFacts:
     def note(self, rows: Pairs, counts: bool, snapshot: Snapshot) -> None:
         """Remember which owners these changes may concern. `counts`: whether an operation could wait for this revision."""
         for key, (old, new) in rows.items():
+            if old and new and old.body is new.body and old.state is new.state and old.deleting == new.deleting:
+                continue
             touched = {key}
             for changed in self._changed_keys(old, new):
                 touched.update(snapshot.targets.get(changed, ()))
@@ -99,6 +101,8 @@ class DerivedFacts:
                 del facts[key]
         self._facts = facts.finish()
         self._stale = set()
+        if not changed and not self._moved:
+            return
         self._moved = False
         self._history.append((self._latest.revision, snapshot.revision, frozenset(changed)))
         self._latest = Facts(snapshot.revision, self._facts)

@@ -92,10 +92,11 @@ class Snapshot:
 
     def referrers(self, key: str, type: str | None = None) -> Iterable[tuple[Row, str]]:
         found = []
+        kind = type.lower() if type is not None else None
         for referring, paths in self.targets.get(key, _NONE).items():
             row = self.rows[referring]
             for path in paths:
-                if type is None or type.lower() in (row.type.lower(), row.element_id(path).type.lower()):
+                if kind is None or row.type.lower() == kind or row.element_id(path).type.lower() == kind:
                     found.append((row, path))
         return sorted(found, key=lambda pair: (*creation_order(pair[0]), pair[1]))
 
