@@ -102,15 +102,15 @@ class Lock:
     def holders(self) -> list[Process]:
         """The living processes that have it open, oldest first; those of other users are seen by root alone."""
         try:
-            wanted = os.stat(self.path)
+            wanted = self.path.stat()
         except FileNotFoundError:
             return []
         found = []
         for pid in _pids():
             with contextlib.suppress(OSError):
-                for name in os.listdir(f"/proc/{pid}/fd"):
+                for entry in Path(f"/proc/{pid}/fd").iterdir():
                     with contextlib.suppress(OSError):
-                        info = os.stat(f"/proc/{pid}/fd/{name}")
+                        info = entry.stat()
                         if (info.st_dev, info.st_ino) == (wanted.st_dev, wanted.st_ino) and pid != os.getpid():
                             start = start_of(pid)
                             if start is not None:
@@ -177,4 +177,4 @@ def wait_until(done: float, step: float = 0.05) -> Iterator[None]:
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]

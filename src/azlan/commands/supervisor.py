@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import select
 import signal
@@ -172,7 +173,7 @@ class Supervisor:
 
 def command_of(config: Config, role: str) -> list[str]:
     """The command line of a role; the control process of a privileged cloud runs confined, as its own user."""
-    argv = [sys.executable, "-m", "azlan.app", role, "--config", str(config.file)]
+    argv = [sys.executable, "-m", "azlan.app", role, str(config.file)]
     if os.geteuid() != 0 or role != "control" or config.uid == 0:
         return argv
     return confine.command(
@@ -208,13 +209,13 @@ def take_lock(config: Config, role: str) -> int | None:
 
 def _is(config: Config, process: Process, role: str) -> bool:
     """Whether a process is the one of a role of this cloud: by its command line, as it is or still in the launcher."""
-    if runs(process, "-m", "azlan.app", role, "--config", str(config.file)):
+    if runs(process, "-m", "azlan.app", role, str(config.file)):
         return True
     try:
         line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return f'"azlan.app", "{role}", "--config"'.encode() in line and str(config.file).encode() in line
+    return f'"azlan.app", "{role}", {json.dumps(str(config.file))}'.encode() in line
 
 
 def environment() -> dict[str, str]:
