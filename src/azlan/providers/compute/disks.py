@@ -10,17 +10,18 @@ from uuid import uuid4
 from azlan.arm.resource import Json, Read, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
-from azlan.providers.compute.shapes import DISK_API_VERSIONS, Disk
+from azlan.providers.compute.shapes import DISK_API_VERSIONS, Disk, settle
 
 TYPE = "Microsoft.Compute/disks"
 
 
 def _accept(write: Write) -> None:
     properties = write.properties
+    settle(Disk, properties)
     creation = properties.get("creationData")
     if creation is None:
         raise _missing("disk.creationData")
-    option = _option(creation)
+    option = creation["createOption"]
     before = (write.before or {}).get("properties") or {}
     if option == "Empty" and properties.get("diskSizeGB") is None:
         if before.get("diskSizeGB") is None:
@@ -35,7 +36,6 @@ def _accept(write: Write) -> None:
         )
     if option == "Copy":
         _copy_size(write, creation)
-    creation["createOption"] = option
     if before.get("diskSizeGB", 0) > properties.get("diskSizeGB", 0):
         raise ArmError(
             409,
@@ -46,12 +46,6 @@ def _accept(write: Write) -> None:
     write.body.setdefault("sku", {}).setdefault("name", "Standard_LRS")
     write.state.setdefault("uniqueId", str(uuid4()))
     write.state.setdefault("timeCreated", write.now)
-
-
-def _option(creation: Json) -> str:
-    known = {"empty": "Empty", "fromimage": "FromImage", "copy": "Copy"}
-    given = str(creation.get("createOption", ""))
-    return known.get(given.lower(), given)
 
 
 def _copy_size(write: Write, creation: Json) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from azlan.arm.resource import Json
+
 
 def _versions(text: str) -> tuple[str, ...]:
     return tuple(text.split())
@@ -44,6 +46,14 @@ def fold(*values: str) -> BeforeValidator:
     """Accept an enumeration in any case, as Azure does."""
     known = {value.lower(): value for value in values}
     return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
+
+
+def settle(model: type[BaseModel], properties: Json) -> None:
+    """Bring enumerations to the specification's case, in place; the core has checked the document before."""
+    parsed = model.model_validate({"properties": properties})
+    kept = parsed.model_dump(exclude_unset=True, exclude_none=True).get("properties") or {}
+    properties.clear()
+    properties.update(kept)
 
 
 Object = dict[str, Any]

@@ -28,7 +28,7 @@ def accept_storage(write: Write, size: Size) -> None:
             raise _missing("storageProfile")
         profile = write.properties["storageProfile"] = before
     image = _image(write, profile, before)
-    _os_disk(write, profile, before, image)
+    _os_disk(write, profile, before, image, size)
     _data_disks(write, profile, before or {}, size)
 
 
@@ -69,18 +69,17 @@ def _fold(reference: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value).lower() for name, value in reference.items() if name != "exactVersion"}
 
 
-def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, image: PlatformImage) -> None:
+def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, image: PlatformImage, size: Size) -> None:
     disk = profile.get("osDisk")
     known = (before or {}).get("osDisk")
     if disk is None:
         disk = dict(known) if known else {"createOption": "FromImage"}
-    if str(disk.get("createOption", "")).lower() != "fromimage":
+    if disk.get("createOption") != "FromImage":
         if known is not None:
             raise change_not_allowed("osDisk.createOption")
         raise _invalid(
             f"The OS disk's create option '{disk.get('createOption')}' is not served here.", "osDisk.createOption"
         )
-    disk["createOption"] = "FromImage"
     if disk.get("vhd") is not None:
         raise _invalid("Unmanaged disks are not served here.", "osDisk.vhd")
     if known is not None:
@@ -90,18 +89,18 @@ def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, imag
         profile["osDisk"] = {**known, **disk, "name": known["name"], "managedDisk": managed}
         return
     name = disk.get("name") or f"{write.id.name}_OsDisk_1_{uuid4().hex}"
-    size = disk.get("diskSizeGB") or OS_DISK_GIB
-    if size < OS_DISK_GIB:
+    gib = disk.get("diskSizeGB") or OS_DISK_GIB
+    if gib < OS_DISK_GIB:
         raise _invalid(
-            f"The specified disk size {size} GB is smaller than the size of the corresponding disk in the VM image: "
+            f"The specified disk size {gib} GB is smaller than the size of the corresponding disk in the VM image: "
             f"{OS_DISK_GIB} GB. This is not allowed. Please choose equal or greater size or do not specify an explicit size.",
             "osDisk.diskSizeGB",
         )
     managed = dict(disk.get("managedDisk") or {})
-    managed.setdefault("storageAccountType", "Premium_LRS")
+    managed.setdefault("storageAccountType", "Premium_LRS" if size.premium else "Standard_LRS")
     made = {"createOption": "FromImage", "imageReference": {"id": _image_id(write, image)}}
     extra = {"osType": "Linux", "hyperVGeneration": image.generation}
-    managed["id"] = str(_create(write, name, managed["storageAccountType"], size, made, extra))
+    managed["id"] = str(_create(write, name, managed["storageAccountType"], gib, made, extra))
     profile["osDisk"] = {
         "osType": "Linux",
         "name": name,
@@ -110,7 +109,7 @@ def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, imag
         **{key: value for key, value in disk.items() if key not in ("name", "managedDisk")},
         "managedDisk": managed,
         "deleteOption": disk.get("deleteOption") or "Detach",
-        "diskSizeGB": size,
+        "diskSizeGB": gib,
     }
 
 
@@ -143,14 +142,13 @@ def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Si
 
 def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json]) -> None:
     managed = disk.setdefault("managedDisk", {})
-    option = str(disk.get("createOption", "")).lower()
+    option = disk.get("createOption")
     disk.setdefault("caching", "None")
     disk.setdefault("deleteOption", "Detach")
     disk.pop("toBeDetached", None)
     if managed.get("id") and managed["id"].lower() in known:
         return
-    if option == "empty":
-        disk["createOption"] = "Empty"
+    if option == "Empty":
         if not disk.get("diskSizeGB"):
             raise _missing("dataDisk.diskSizeGB")
         disk.setdefault("name", f"{write.id.name}_disk{number + 2}_{uuid4().hex}")
@@ -158,11 +156,10 @@ def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json])
         made = {"createOption": "Empty"}
         managed["id"] = str(_create(write, disk["name"], managed["storageAccountType"], disk["diskSizeGB"], made, {}))
         return
-    if option != "attach" or not managed.get("id"):
+    if option != "Attach" or not managed.get("id"):
         raise _invalid(
             f"The data disk's create option '{disk.get('createOption')}' is not served here.", "dataDisk.createOption"
         )
-    disk["createOption"] = "Attach"
     row = write.get(key_of(managed["id"]))
     if row is None:
         return  # the declaration's reference says so

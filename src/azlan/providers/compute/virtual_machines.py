@@ -18,7 +18,7 @@ from azlan.providers.compute.images import guest_of
 from azlan.providers.compute.instance_view import instance_view
 from azlan.providers.compute.network import accept_network, nic_keys
 from azlan.providers.compute.power import ACTIONS
-from azlan.providers.compute.shapes import COMPUTE_API_VERSIONS, VirtualMachine
+from azlan.providers.compute.shapes import COMPUTE_API_VERSIONS, VirtualMachine, settle
 from azlan.providers.compute.sizes import Size, find_size, size_error
 from azlan.providers.compute.storage import DISK, accept_storage
 
@@ -29,6 +29,7 @@ _NOT_SERVED = ("availabilitySet", "virtualMachineScaleSet", "proximityPlacementG
 
 
 def _accept(write: Write) -> None:
+    settle(VirtualMachine, write.properties)
     _refuse_unserved(write)
     size = _size(write)
     accept_account(write)
