@@ -1,7 +1,7 @@
 """Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
 
-Steps: `peer`, `unpeer`, `sync`, `rule`, `vnet`, `machine`, `power`, `traffic`, `refused` (a step and the error it meets)
-and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`). A flow is `from -> to|address protocol [port]`.
+Steps: `peer`, `unpeer`, `sync`, `rule`, `vnet`, `machine`, `power`, `group`, `network`, `traffic`, `refused` (a step and
+the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`, `parts`). A flow is `from -> to|address protocol [port]`.
 """
 
 from __future__ import annotations
@@ -99,6 +99,16 @@ class Scenario:
     async def _do_machine(self, given: dict[str, Any]) -> None:
         await self._deploy(given["name"], {"machines": {given["name"]: given}})
 
+    async def _do_group(self, given: dict[str, Any]) -> None:
+        assert given == {"delete": True}
+        await self.arm.delete("")
+
+    async def _do_network(self, given: str) -> None:
+        """The same network once more, after its group was deleted."""
+        assert given == "again"
+        await self.arm.put("", {"location": "eastus2"})
+        await self._deploy("network", self.given["network"])
+
     async def _do_rule(self, given: dict[str, Any]) -> None:
         path = f"Microsoft.Network/networkSecurityGroups/{given['group']}/securityRules/{given['name']}"
         if given.get("delete"):
@@ -127,6 +137,11 @@ class Scenario:
     async def _do_expect(self, given: dict[str, Any]) -> None:
         for name, expected in given.get("peerings", {}).items():
             await self._expect_peering(name, expected)
+        if "resources" in given:
+            listed = (await self.arm.get(f"/subscriptions/{self.arm.subscription}/resources"))["value"]
+            assert len(listed) == given["resources"], f"left: {[item['id'] for item in listed]}"
+        if "parts" in given:
+            assert len(self.cloud.world().parts) == given["parts"], f"left: {list(self.cloud.world().parts)}"
         for name, expected in given.get("power", {}).items():
             view = await self.arm.get(f"Microsoft.Compute/virtualMachines/{name}/instanceView")
             assert f"PowerState/{expected}" in [status["code"] for status in view["statuses"]], view

@@ -123,9 +123,9 @@ def halves_of(row: Row) -> Iterator[Half]:
 
 
 def half_towards(read: Read, vnet: str, remote: str) -> Half | None:
-    """The half on the virtual network `vnet` that points to `remote`, both keys."""
+    """The half on the virtual network `vnet` that points to `remote`, both keys. A network on its way out has none."""
     row = read.get(vnet)
-    if row is None or row.type != VNET:
+    if row is None or row.type != VNET or row.deleting:
         return None
     return next((half for half in halves_of(row) if half.remote == remote), None)
 
@@ -134,7 +134,7 @@ def halves_towards(read: Read, remote: str) -> Iterator[Half]:
     """Every half, on any virtual network, that points to `remote`."""
     seen: set[str] = set()
     for row, _ in read.referrers(remote, VNET):
-        if row.key not in seen:
+        if row.key not in seen and not row.deleting:
             seen.add(row.key)
             yield from (half for half in halves_of(row) if half.remote == remote)
 
