@@ -1,0 +1,1 @@
+"""Machines: guests as containers and Bastion hosts, or simulated ones."""

@@ -201,8 +201,8 @@ def finish(tree: Path) -> None:
         unit = units / name
         unit.unlink(missing_ok=True)
         unit.symlink_to("/dev/null")
-        for wanted in units.glob(f"*.wants/{name}"):
-            wanted.unlink()
+        for directory in units.glob("*.wants"):
+            (directory / name).unlink(missing_ok=True)
     # Ubuntu 24.04 starts sshd by socket; one way for all, so that the banner is there when the machine is ready.
     shutil.rmtree(units / "ssh.service.requires", ignore_errors=True)
     wants = units / "multi-user.target.wants"

@@ -352,3 +352,21 @@ async def test_nothing_is_left(directory: Path) -> None:
     assert sorted(p.name for p in (directory / "state").iterdir()) == []
     assert not list((directory / "uids").glob("[0-9]*"))
     assert not [link for link in lab.links(directory / "lab") if link.startswith("p")]
+
+
+@pytest.mark.parametrize(
+    ("image", "welcome"), [("ubuntu-24.04", "Welcome to Ubuntu 24.04"), ("debian-12", "Debian GNU/Linux")]
+)
+async def test_the_other_images_boot_and_take_a_log_in(driver: Driver, image: str, welcome: str) -> None:
+    n4, n9 = lab.nic(4), lab.nic(9, "bastion")
+    await driver.machines.apply(lab.world(n4, n9, lab.vm(4, n4, image=image), lab.bastion(9, n9)))
+    await driver.until(lambda: (s := driver.last(VM4)) is not None and s.ready, seconds=400)  # it may be built first
+    await driver.ready(BASTION)
+    session = await BastionConnection.open(
+        driver.machines.socket(BASTION), Open(address="10.9.0.4", username="azureuser", password=lab.PASSWORD)
+    )
+    assert welcome in await until_prompt(session, "azureuser@vm-4:~$ ")
+    await session.write(b"ping -c 1 10.9.0.9\n")
+    assert "64 bytes from 10.9.0.9: icmp_seq=1 ttl=64" in await until_prompt(session, "azureuser@vm-4:~$ ")
+    result = await driver.machines.run(VM4, "systemctl is-system-running --wait; systemctl --failed --plain", 30)
+    assert result.stdout.startswith("running\n"), result.stdout
