@@ -16,8 +16,8 @@ TYPE = "Microsoft.Compute/disks"
 
 
 def _accept(write: Write) -> None:
+    settle(Disk, write.body)
     properties = write.properties
-    settle(Disk, properties)
     creation = properties.get("creationData")
     if creation is None:
         raise _missing("disk.creationData")

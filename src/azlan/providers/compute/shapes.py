@@ -48,12 +48,15 @@ def fold(*values: str) -> BeforeValidator:
     return BeforeValidator(lambda value: known.get(value.lower(), value) if isinstance(value, str) else value)
 
 
-def settle(model: type[BaseModel], properties: Json) -> None:
+def settle(model: type[BaseModel], document: Json) -> None:
     """Bring enumerations to the specification's case, in place; the core has checked the document before."""
-    parsed = model.model_validate({"properties": properties})
-    kept = parsed.model_dump(exclude_unset=True, exclude_none=True).get("properties") or {}
-    properties.clear()
-    properties.update(kept)
+    given = {name: value for name, value in document.items() if name in model.model_fields}
+    kept = model.model_validate(given).model_dump(exclude_unset=True, exclude_none=True)
+    properties = document.get("properties")
+    if isinstance(properties, dict):
+        properties.clear()
+        properties.update(kept.pop("properties", {}))
+    document.update(kept)
 
 
 Object = dict[str, Any]

@@ -29,7 +29,7 @@ _NOT_SERVED = ("availabilitySet", "virtualMachineScaleSet", "proximityPlacementG
 
 
 def _accept(write: Write) -> None:
-    settle(VirtualMachine, write.properties)
+    settle(VirtualMachine, write.body)
     _refuse_unserved(write)
     size = _size(write)
     accept_account(write)
