@@ -16,8 +16,8 @@ from pathlib import Path
 BATCH = 65536
 """Entries a call; a whole cloud of 5,000 NICs takes one or two a map."""
 
-DUMP = 8192
-"""Entries a call of a dump, which needs room for as many."""
+DUMP_BYTES = 1 << 20
+"""Room for the entries of one call of a dump."""
 
 _ANY = 0
 
@@ -183,15 +183,16 @@ class Map:
 
     def dump(self) -> dict[bytes, bytes]:
         """All entries. A change meanwhile may be missed, never torn apart from its key."""
-        keys = ctypes.create_string_buffer(self.key_size * DUMP)
-        values = ctypes.create_string_buffer(self.value_size * DUMP)
+        most = max(64, DUMP_BYTES // (self.key_size + self.value_size))
+        keys = ctypes.create_string_buffer(self.key_size * most)
+        values = ctypes.create_string_buffer(self.value_size * most)
         cursor = ctypes.create_string_buffer(max(self.key_size, 8))
         options = _BatchOptions(ctypes.sizeof(_BatchOptions), 0, 0)
         found: dict[bytes, bytes] = {}
         before: object = None
         more = True
         while more:
-            count = ctypes.c_uint32(DUMP)
+            count = ctypes.c_uint32(most)
             arguments = (self.fd, before, cursor, keys, values, ctypes.byref(count), ctypes.byref(options))
             try:
                 self._bpf.call("bpf_map_lookup_batch", self.name, *arguments)
