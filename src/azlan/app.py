@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
@@ -40,12 +40,8 @@ from azlan.config import Config
 from azlan.contract.engine import Engine
 from azlan.contract.machine import Machines
 from azlan.control.loop import Loops
-from azlan.engines.bpf.engine import BpfEngine
 from azlan.engines.model import ModelEngine, probe
 from azlan.fabric.client import FabricClient, RemoteEngine, RemoteMachines
-from azlan.fabric.server import FabricServer
-from azlan.machines.containers import ContainerMachines
-from azlan.machines.images import ImageStore
 from azlan.machines.places import bastion_socket
 from azlan.machines.simulated import SimulatedMachines
 from azlan.services import certificates
@@ -57,6 +53,10 @@ from azlan.services.extensions import ExtensionMirror
 from azlan.services.identity import Identity
 from azlan.services.signin import SignIn
 from azlan.services.tokens import Tokens
+
+if TYPE_CHECKING:
+    from azlan.engines.bpf.engine import BpfEngine
+    from azlan.machines.containers import ContainerMachines
 
 log = structlog.get_logger(__name__)
 
@@ -298,6 +298,11 @@ async def serve_fabric(config: Config) -> None:
 
 def _fabric(config: Config) -> tuple[BpfEngine, ContainerMachines | SimulatedMachines]:
     """What the fabric process makes things with. Touches nothing yet."""
+    # Imported here alone: the control process needs neither the kernel's tools nor crun's, and starts sooner without.
+    from azlan.engines.bpf.engine import BpfEngine
+    from azlan.machines.containers import ContainerMachines
+    from azlan.machines.images import ImageStore
+
     engine = BpfEngine(
         config.run / "bpf", config.mark, probe=probe, cache_dir=config.fabric / "programs", egress=config.egress
     )
