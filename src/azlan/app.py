@@ -265,26 +265,10 @@ def _loopback(port: int) -> list[socket.socket]:
 
 async def serve_fabric(config: Config) -> None:
     """Run the fabric process until SIGTERM or SIGINT. What it has made goes on without it."""
-    # Imported here alone: the control process of a user needs neither the kernel's libraries nor crun.
-    from azlan.engines.bpf.engine import BpfEngine
-    from azlan.machines.containers import ContainerMachines
-    from azlan.machines.images import ImageStore
+    from azlan.fabric.server import FabricServer
 
     _prepare_log()
-    engine = BpfEngine(
-        config.run / "bpf",
-        config.mark,
-        probe=probe,
-        cache_dir=config.fabric / "programs",
-        egress=config.egress,
-    )
-    machines: Machines
-    if config.machines == "containers":
-        machines = ContainerMachines(
-            config.run, config.fabric, ImageStore(), engine, config.mark, client_uid=config.uid
-        )
-    else:
-        machines = SimulatedMachines(ports=engine, folder=config.run / "namespaces")
+    engine, machines = _fabric(config)
     server = FabricServer(config.socket, engine, machines, config.uid)
     await server.start()
     log.info("fabric process serves", socket=str(config.socket))
