@@ -7,43 +7,51 @@ last address of a subnet (virtual-networks-faq); the first dynamic address is .4
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Container, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 
 from azlan.arm.resource import Read, Row, Write
 from azlan.base.ids import ResourceId
 from azlan.base.nets import Address, address, network
-from azlan.providers.network.shapes import BASTION, NIC, PUBLIC_ADDRESS, invalid, ip_configuration_id, items
+from azlan.providers.network.shapes import PUBLIC_ADDRESS, invalid, ip_configuration_id, items
 
 RESERVED_FIRST = 4
 """Network address, gateway and the two DNS addresses."""
 
 MAC_PREFIXES = ("00-0D-3A", "00-22-48", "60-45-BD", "7C-1E-52")
-"""Of Microsoft's, as they are seen on Azure's machines."""
+"""Of Microsoft's, as they are seen on Azure's machines. Their number is a power of two."""
+
+_SCATTER = 0x9E3779B1
 
 PUBLIC_RANGES: tuple[str, ...] = ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24")
 """Where public addresses come from: the documentation ranges (RFC 5737), in this order."""
 
 
-def taken_in(read: Read, subnet: str, *, but: str | None = None) -> dict[str, str]:
-    """Private address → id of the IP configuration that has it, for the subnet with that key; without the row `but`."""
-    taken: dict[str, str] = {}
-    seen: set[str] = set()
+Taken = dict[str, tuple[Row | None, str]]
+"""Private address → (row that has it, name of its IP configuration in lower case); None: the row being written."""
+
+
+def taken_in(read: Read, subnet: str, *, but: str | None = None) -> Taken:
+    """What is taken in the subnet with that key, without what the row `but` has. A subnet may have thousands of users:
+    nothing is worked out here that only a refusal needs."""
+    taken: Taken = {}
     for row, _ in read.referrers(subnet):
-        if row.key == but or row.key in seen:
+        if row.key == but:
             continue
-        seen.add(row.key)
-        taken.update(_addresses_of(row, subnet))
+        held: Mapping[str, Mapping[str, str]] = row.state.get("ipConfigurations") or {}
+        for name, given in held.items():
+            if given["subnet"] == subnet:
+                taken[given["privateIPAddress"]] = row, name
     return taken
 
 
-def _addresses_of(row: Row, subnet: str) -> Iterator[tuple[str, str]]:
-    held: Mapping[str, Mapping[str, str]] = row.state.get("ipConfigurations") or {}
-    for config in items(row.properties, "ipConfigurations"):
-        given = held.get(str(config.get("name")).lower())
-        if given and given["subnet"] == subnet:
-            yield given["privateIPAddress"], ip_configuration_id(row.id, config["name"])
+def _holder(owner: ResourceId, taken: tuple[Row | None, str]) -> str:
+    """Id of the IP configuration that has a taken address."""
+    row, name = taken
+    if row is None:
+        return ip_configuration_id(owner, name)
+    names = (str(config["name"]) for config in items(row.properties, "ipConfigurations"))
+    return ip_configuration_id(row.id, next(found for found in names if found.lower() == name))
 
 
 def is_reserved(ip: Address, prefix: str) -> bool:
@@ -58,9 +66,7 @@ def usable(prefix: str) -> int:
     return max(0, network(prefix).num_addresses - RESERVED_FIRST - 1)
 
 
-def free_addresses(
-    prefixes: Iterable[str], taken: Mapping[str, str] | set[str], start: Address | None = None
-) -> Iterator[str]:
+def free_addresses(prefixes: Iterable[str], taken: Container[str], start: Address | None = None) -> Iterator[str]:
     """Free IPv4 addresses of a subnet in ascending order, from `start` on where it is given."""
     for prefix in prefixes:
         net = network(prefix)
@@ -79,7 +85,7 @@ def _dotted(value: int) -> str:
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
-def next_free(subnet: ResourceId, prefixes: list[str], taken: Mapping[str, str]) -> str:
+def next_free(subnet: ResourceId, prefixes: list[str], taken: Taken) -> str:
     """The first free address; raises `SubnetIsFull`."""
     for found in free_addresses(prefixes, taken):
         return found
@@ -89,7 +95,7 @@ def next_free(subnet: ResourceId, prefixes: list[str], taken: Mapping[str, str])
     )
 
 
-def claim(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken: Mapping[str, str]) -> str:
+def claim(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken: Taken) -> str:
     """Check a static address for the IP configuration `name` of `owner`; returns it in canonical text."""
     try:
         ip = address(wanted.strip())
@@ -113,19 +119,17 @@ def claim(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken:
         raise invalid(
             "PrivateIPAddressIsAllocated",
             f"IP configuration {ip_configuration_id(owner, name)} is using the private IP address {ip} which is already "
-            f"allocated to resource {taken[str(ip)]}.",
+            f"allocated to resource {_holder(owner, taken[str(ip)])}.",
         )
     return str(ip)
 
 
 def new_mac(read: Read) -> str:
-    """A MAC address no interface has: `00-0D-3A-12-34-56`."""
-    taken = {row.state.get("macAddress") for kind in (NIC, BASTION) for row in read.list(kind)}
-    while True:
-        low = secrets.randbits(24)
-        mac = f"{secrets.choice(MAC_PREFIXES)}-{low >> 16:02X}-{low >> 8 & 255:02X}-{low & 255:02X}"
-        if mac not in taken:
-            return mac
+    """A MAC address no interface had before: `00-0D-3A-12-34-56`. Worked out from the revision, which never comes back;
+    multiplying by an odd number reaches every value once before the first repeats, after 2^26 revisions."""
+    value = read.revision * _SCATTER % (len(MAC_PREFIXES) << 24)
+    low = value & 0xFFFFFF
+    return f"{MAC_PREFIXES[value >> 24]}-{low >> 16:02X}-{low >> 8 & 255:02X}-{low & 255:02X}"
 
 
 def fact_mac(mac: str) -> str:

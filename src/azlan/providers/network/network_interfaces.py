@@ -16,7 +16,7 @@ from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.base.nets import address
 from azlan.contract.facts import Fact, IpConfig, Nic
 from azlan.providers.network.address_space import prefixes_of
-from azlan.providers.network.allocation import claim, fact_mac, new_mac, new_public_address, next_free, taken_in
+from azlan.providers.network.allocation import Taken, claim, fact_mac, new_mac, new_public_address, next_free, taken_in
 from azlan.providers.network.shapes import (
     API_VERSIONS,
     NIC,
@@ -247,15 +247,15 @@ def _allocate(write: Write, configs: list[Json]) -> None:
         else:
             wait.append(config)
             continue
-        given[name.lower()] = _grant(write, name, ip, key, taken)
+        given[name.lower()] = _grant(name, ip, key, taken)
     for config in wait:
         ip = next_free(parse_id(subnet_id), prefixes, taken)
-        given[config["name"].lower()] = _grant(write, config["name"], ip, key, taken)
+        given[config["name"].lower()] = _grant(config["name"], ip, key, taken)
     write.state[CONFIGURATIONS] = given
 
 
-def _grant(write: Write, name: str, ip: str, subnet: str, taken: dict[str, str]) -> Json:
-    taken[ip] = f"{write.id}/{CONFIGURATIONS}/{name}"
+def _grant(name: str, ip: str, subnet: str, taken: Taken) -> Json:
+    taken[ip] = None, name.lower()
     return {"privateIPAddress": ip, "subnet": subnet}
 
 
