@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -177,12 +178,11 @@ class ContainerMachines:
         """The image, built if need be, once for all machines that wait for it, in a thread of its own."""
         build = self._builds.get(name)
         if build is None or build.done():
-            loop = asyncio.get_running_loop()
-            alone = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"image {name}")
-            store = self._tools.images
-            build = loop.run_in_executor(alone, lambda: store.build(name, progress))
+            build = asyncio.get_running_loop().create_future()
             self._builds[name] = build
-            alone.shutdown(wait=False)
+            # A thread that nobody waits for at exit: an archive that hangs does not hold up the end of this process.
+            work = (self._tools.images, name, progress, asyncio.get_running_loop(), build)
+            threading.Thread(target=_build, args=work, name=f"image {name}", daemon=True).start()
         try:
             return await asyncio.shield(build)
         except ImageNotFoundError as error:
@@ -378,7 +378,7 @@ class _Keeper:
             if ended is not None and not asked and not record.off:
                 (guest.place.run / "exit").unlink()
                 await guest.release(record)
-                raise MachineError("InternalExecutionError", f"the machine broke down (status {ended})", retry=1.0)
+                raise _broken(ended)
             await self._start(desired, record)
         else:
             await self._plug(desired, record)
@@ -494,12 +494,15 @@ class _Keeper:
             record.off = True
             await self._off(desired, record, "stopped")
             return
+        status = place.number(place.run, "exit")
         said = ""
         for name in ("monitor.log", "crun.log", "bastion.log"):
             with contextlib.suppress(OSError):
                 said = said or (place.run / name).read_text(errors="replace").strip()[-300:]
         (place.run / "exit").unlink(missing_ok=True)
         await self.guest.release(record)
+        if record is not None and record.answered:
+            raise _broken(status)
         raise MachineError("InternalExecutionError", f"the machine could not be started: {said or 'it ended'}")
 
     def _tell(
@@ -520,6 +523,30 @@ class _Keeper:
         if status != before:
             self.status = status
             self.driver.tell(status)
+
+
+def _broken(status: int | None) -> MachineError:
+    """It ran and ended by neither its own power-off nor ours: it is started again soon, as after a reset."""
+    return MachineError("InternalExecutionError", f"the machine broke down (status {status})", retry=1.0)
+
+
+def _build(
+    store: ImageStore,
+    name: str,
+    progress: Callable[[float, str], None],
+    loop: asyncio.AbstractEventLoop,
+    result: asyncio.Future[Image],
+) -> None:
+    """Build an image in this thread and settle `result` on its loop."""
+    settle: Callable[[], None]
+    try:
+        image = store.build(name, progress)
+        settle = lambda: result.set_result(image)  # noqa: E731
+    except Exception as error:
+        failure = error
+        settle = lambda: result.set_exception(failure)  # noqa: E731
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        loop.call_soon_threadsafe(settle)
 
 
 def _memory_available_mib() -> int:

@@ -92,25 +92,26 @@ class Guest:
 
     async def changed(self) -> None:
         """Until what runs now has ended; for ever where nothing runs."""
-        pid = self.init()
-        handle = None
-        if pid is not None:
-            with contextlib.suppress(OSError):
-                handle = os.pidfd_open(pid)
-        if handle is None:
+        watched = {self.init(), self.monitor()}
+        if None in watched:
             # Between two boots of a guest, or off. A guest that boots is looked for; one that is off stays off.
             while self.init() is None:  # noqa: ASYNC110 - what is waited for happens in another process
                 await asyncio.sleep(0.25 if self.monitor() is not None else 5.0)
             return
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        loop.add_reader(handle, ended.set)
+        handles = []
         try:
-            if self.init() == pid:
+            for pid in watched:
+                with contextlib.suppress(OSError):
+                    handles.append(os.pidfd_open(pid or 0))
+                    loop.add_reader(handles[-1], ended.set)
+            if watched == {self.init(), self.monitor()}:
                 await ended.wait()
         finally:
-            loop.remove_reader(handle)
-            os.close(handle)
+            for handle in handles:
+                loop.remove_reader(handle)
+                os.close(handle)
 
     # -- namespaces and NICs -----------------------------------------------------------------------------------------
 

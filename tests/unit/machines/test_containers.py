@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -19,9 +21,11 @@ import machines_lab as lab
 from azlan.base import linux
 from azlan.contract.machine import MachineStatus
 from azlan.contract.world import GuestLogin, Machine, Nic
+from azlan.machines import containers
 from azlan.machines.bastion_wire import BastionConnection, BastionError, Code, Open, Tunnel
 from azlan.machines.containers import ContainerMachines, Limits
-from azlan.machines.images import ImageStore
+from azlan.machines.guest import Desired, VirtualMachine
+from azlan.machines.images import Image, ImageError, ImageStore, Progress
 from azlan.machines.uidranges import UidRanges
 
 pytestmark = pytest.mark.root
@@ -370,3 +374,100 @@ async def test_the_other_images_boot_and_take_a_log_in(driver: Driver, image: st
     assert "64 bytes from 10.9.0.9: icmp_seq=1 ttl=64" in await until_prompt(session, "azureuser@vm-4:~$ ")
     result = await driver.machines.run(VM4, "systemctl is-system-running --wait; systemctl --failed --plain", 30)
     assert result.stdout.startswith("running\n"), result.stdout
+
+
+async def test_what_breaks_is_started_again(driver: Driver) -> None:
+    await driver.machines.apply(lab.world(*two_and_a_bastion()))
+    await driver.ready(VM4, VM5, BASTION)
+    guests = {k.key: k.guest for k in driver.machines._keepers.values()}
+    init, monitor, host = guests[VM4].init(), guests[VM5].monitor(), guests[BASTION].monitor()
+    assert init
+    assert monitor
+    assert host
+    for pid in (init, monitor, host):  # ours by cgroup: the guest's init, a monitor, the Bastion host
+        os.kill(pid, signal.SIGKILL)
+    await driver.ready(VM4, VM5, BASTION, boots=2)
+    assert {s.power for s in driver.told if s.machine == BASTION} <= {"starting", "running"}
+
+
+async def test_after_a_restart_of_the_computer_what_ran_runs_again(directory: Path) -> None:
+    driver = Driver(directory)
+    n4, n5 = lab.nic(4), lab.nic(5)
+    try:
+        await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), lab.vm(5, n5, power="stopped")))
+        await driver.ready(VM4)
+        await driver.machines.run(VM4, "echo kept >/root/file; sync", 10)
+        guests = [k.guest for k in driver.machines._keepers.values()]
+        await driver.machines.close()
+        for guest in guests:
+            await Driver(directory).machines._guest(guest.place.name, "vm").release(guest.place.load())
+        linux.unmount(directory / "run" / "guests")
+        shutil.rmtree(directory / "run")  # what is gone after a restart
+
+        driver = Driver(directory)
+        assert {s.power for s in await driver.machines.observe()} == {"stopped"}
+        await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), lab.vm(5, n5, power="stopped")))
+        await driver.ready(VM4, boots=2)
+        assert (await driver.machines.run(VM4, "cat /root/file", 10)).stdout == "kept\n"
+        assert driver.last(VM5).power == "stopped"  # type: ignore[union-attr]
+    finally:
+        await driver.machines.destroy()
+
+
+async def test_a_guest_that_never_answers_has_timed_out_and_may_still_come(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "PROVISIONING_SECONDS", 1.0)
+    deaf = True
+    answers = VirtualMachine.answers
+
+    async def later(self: VirtualMachine, desired: Desired, timeout: float) -> bool:
+        return not deaf and await answers(self, desired, timeout)
+
+    monkeypatch.setattr(VirtualMachine, "answers", later)
+    n4 = lab.nic(4)
+    await driver.machines.apply(lab.world(n4, lab.vm(4, n4)))
+    await driver.until(lambda: (s := driver.last(VM4)) is not None and s.power == "failed")
+    status = driver.last(VM4)
+    assert status is not None
+    assert status.code == "OSProvisioningTimedOut"
+    assert "OS Provisioning for VM 'vm-4' did not finish in the allotted time" in (status.why or "")
+    deaf = False
+    await driver.ready(VM4)
+    assert driver.last(VM4).boots == 1  # type: ignore[union-attr]
+
+
+class HangingStore(ImageStore):
+    """Builds of `debian-12` hang until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def build(self, name: str, progress: Progress = lambda fraction, phase: None) -> Image:
+        if name == "debian-12":
+            self.let_go.wait(60)
+            raise ImageError("the archive has stopped answering")
+        return super().build(name, progress)
+
+
+async def test_an_image_that_hangs_holds_up_its_own_machines_alone(driver: Driver) -> None:
+    store = HangingStore()
+    object.__setattr__(driver.machines._tools, "images", store)
+    n4, n5 = lab.nic(4), lab.nic(5)
+    try:
+        waiting = lab.vm(5, n5, image="debian-12")
+        await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), waiting))
+        await driver.ready(VM4)
+        report = await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), waiting, revision=2))
+        assert report.pending == {VM5}
+        await driver.machines.apply(lab.world(n4, lab.vm(4, n4), revision=3))
+        await driver.until(lambda: len(driver.machines._keepers) == 1, 5)
+        await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), waiting, revision=4))
+        store.let_go.set()
+        await driver.until(lambda: (s := driver.last(VM5)) is not None and s.power == "failed")
+        status = driver.last(VM5)
+        assert status is not None
+        assert (status.code, status.why) == ("AllocationFailed", "the archive has stopped answering")
+    finally:
+        store.let_go.set()
