@@ -32,6 +32,8 @@ from azlan.config import Config
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]")
 _HALF_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*)?$")
+_SPINNER = re.compile(r" [-\\|/] (?:Starting|Running|Finished) \.\.\s*")
+"""az's progress indicator, which makes no sense in a file."""
 _PROMPT_SECONDS = 60.0
 IMAGE = "ubuntu-22.04"
 
@@ -76,9 +78,8 @@ def delete(config: Config, *, folder: Path | None = None, out: TextIO = sys.stdo
     deadline = time.monotonic() + 120
     while True:
         status = client.admin("GET", "/status")
-        applied = status["applied"]
-        settled = min(applied["network"], applied["machines"]) >= status["revision"]
-        if settled and not status["pendingOperations"]:
+        others = status["resources"] > 0  # of another group, whose machines may well run
+        if not status["pendingOperations"] and (others or not status["runningMachines"]):
             console.print("Everything is gone.", style="green")
             return
         if time.monotonic() > deadline:
@@ -169,6 +170,10 @@ class Shell:
             except pexpect.EOF as error:
                 raise Deviation("The shell ended.") from error
             before = _ANSI.sub("", self._child.before or "")
+            if not self._console.is_terminal:
+                before = _SPINNER.sub("", before)
+                if found == 3:
+                    continue
             if found == 0:
                 if before.strip():
                     show(before)
@@ -179,7 +184,7 @@ class Shell:
             show(before + after)
             if found == 1:
                 self._child.sendline(self._password)
-                show("********\n")
+                show("********")
 
     def _show(self, text: str) -> None:
         self._console.file.write(text.replace("\r\n", "\n"))
