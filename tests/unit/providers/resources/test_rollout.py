@@ -1,0 +1,140 @@
+"""Carrying plans out: order, parallel work, failures, Complete mode, and going on in another process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azlan.providers.resources.rollout import duration
+from unit.providers.azure import GROUP, NETWORK, Azure, azure
+from unit.providers.resources.test_deployments import DEPLOYMENT, NSG, deploy, deployment, group
+
+ADDRESS = "Microsoft.Network/publicIPAddresses"
+
+
+async def pending(cloud: Azure) -> set[str]:
+    """Names of what waits for a loop, once nothing new has begun for a while."""
+    names: set[str] = set()
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+        names = {operation.key.rsplit("/", 1)[-1] for operation in cloud.cloud.core.operations.pending()}
+    return names
+
+
+async def test_independent_resources_are_put_together_and_dependents_wait() -> None:
+    async with azure(settling=False) as cloud:
+        await cloud.ok("PUT", DEPLOYMENT, deployment(group("a"), group("b"), group("c", dependsOn=["a", "b"])))
+        assert await pending(cloud) == {"a", "b"}
+        assert (await cloud.ok("GET", DEPLOYMENT))["properties"]["provisioningState"] == "Running"
+        await cloud.cloud.settle()
+        assert await pending(cloud) == {"c"}
+        await cloud.cloud.settle()
+        await cloud.until(DEPLOYMENT, "Succeeded")
+
+
+async def test_a_resource_that_is_refused() -> None:
+    async with azure() as cloud:
+        bad = group("bad", properties={"nonsense": 1})
+        found = await deploy(cloud, deployment(bad, group("after", dependsOn=["bad"])))
+        assert found["provisioningState"] == "Failed"
+        error = found["error"]
+        assert (error["code"], error["target"]) == ("DeploymentFailed", f"{GROUP}/providers/{DEPLOYMENT}")
+        assert error["message"].startswith(
+            "At least one resource deployment operation failed. Please list deployment operations"
+        )
+        assert [detail["code"] for detail in error["details"]] == ["InvalidRequestFormat"]
+        assert cloud.row(f"{NSG}/after") is None
+        assert "outputs" not in found
+        (entry,) = (await cloud.ok("GET", f"{DEPLOYMENT}/operations"))["value"]
+        assert (entry["properties"]["provisioningState"], entry["properties"]["statusCode"]) == ("Failed", "BadRequest")
+        assert entry["properties"]["statusMessage"]["error"]["code"] == "InvalidRequestFormat"
+
+
+async def test_an_operation_that_fails() -> None:
+    async with azure(settling=False) as cloud:
+        await cloud.ok("PUT", DEPLOYMENT, deployment(group("a")))
+        await pending(cloud)
+        await cloud.cloud.settle({"code": "Broken", "message": "It broke."})
+        error = (await cloud.until(DEPLOYMENT, "Failed"))["properties"]["error"]
+        (detail,) = error["details"]
+        assert (detail["code"], detail["target"]) == ("ResourceDeploymentFailure", f"{NETWORK}/networkSecurityGroups/a")
+        assert detail["details"][0]["code"] == "Broken"
+
+
+async def test_an_output_that_cannot_be_evaluated() -> None:
+    async with azure() as cloud:
+        body = deployment(group("a"), outputs={"o": {"type": "string", "value": "[reference('a').nothing]"}})
+        error = (await deploy(cloud, body))["error"]
+        assert error["code"] == "DeploymentOutputEvaluationFailed"
+        assert "'nothing'" in error["details"][0]["message"]
+
+
+async def test_a_reference_to_what_is_not_there() -> None:
+    async with azure() as cloud:
+        text = f"[reference('{NETWORK}/virtualNetworks/none', '2024-05-01').x]"
+        found = await deploy(cloud, deployment(group("a", tags={"x": text})))
+        assert found["error"]["details"][0]["code"] == "ResourceNotFound"
+
+
+async def test_another_process_goes_on_where_the_first_was_killed(tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    async with azure(store, settling=False) as cloud:
+        body = deployment(
+            group("a"),
+            group("b", dependsOn=["a"]),
+            outputs={"o": {"type": "string", "value": "[reference('b').provisioningState]"}},
+        )
+        await cloud.ok("PUT", DEPLOYMENT, body)
+        await pending(cloud)
+        await cloud.cloud.settle()
+        assert await pending(cloud) == {"b"}
+    async with azure(store, group=False) as cloud:
+        found = (await cloud.until(DEPLOYMENT, "Succeeded"))["properties"]
+        assert found["outputs"]["o"]["value"] == "Succeeded"
+        assert cloud.row(f"{NSG}/a").generation == 1
+
+
+async def test_complete_mode_removes_what_the_template_does_not_name() -> None:
+    async with azure() as cloud:
+        await deploy(cloud, deployment(group("old"), group("kept")))
+        await cloud.network()
+        found = await deploy(cloud, deployment(group("kept"), mode="complete"), "Microsoft.Resources/deployments/e")
+        assert (found["provisioningState"], found["mode"]) == ("Succeeded", "Complete")
+        assert cloud.row(f"{NSG}/kept") is not None
+        assert cloud.row(f"{NSG}/old") is None
+        assert cloud.row("Microsoft.Network/virtualNetworks/v") is None
+        assert cloud.row(DEPLOYMENT) is not None
+
+
+async def test_complete_mode_keeps_what_a_named_resource_uses() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        nic = await cloud.nic("n")
+        subnet = {"id": f"{NETWORK}/virtualNetworks/v/subnets/s"}
+        named: dict[str, Any] = {
+            "type": "Microsoft.Network/networkInterfaces",
+            "apiVersion": "2024-05-01",
+            "name": "n",
+            "location": "eastus2",
+            "properties": {"ipConfigurations": [{"name": "ipconfig1", "properties": {"subnet": subnet}}]},
+        }
+        found = await deploy(cloud, deployment(named, mode="Complete"))
+        assert found["error"]["code"] == "DeploymentFailed"
+        assert found["error"]["details"][0]["code"] == "InUseSubnetCannotBeDeleted"
+        assert cloud.row(nic) is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("2025-01-01T00:00:00Z", "PT0S"),
+        ("2025-01-01T00:00:01.5Z", "PT1.5S"),
+        ("2025-01-01T01:02:03Z", "PT1H2M3S"),
+        ("soon", "PT0S"),
+    ],
+)
+def test_durations(end: str, expected: str) -> None:
+    assert duration("2025-01-01T00:00:00Z", end) == expected
