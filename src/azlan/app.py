@@ -149,7 +149,8 @@ class ControlProcess:
             "engine": self.loops.engine.name,
             "machines": self.loops.machines.name,
             "started": self.started,
-            "revision": snapshot.revision,
+            # Of the facts: what the applied revisions come to. The store's own also counts the ends of operations.
+            "revision": self.loops.desired,
             "applied": {"network": self.loops.network.revision, "machines": self.loops.machines_report.revision},
             "failedParts": {**self.loops.network.failed, **self.loops.machines_report.failed},
             "pendingOperations": len(self.core.operations.pending()),

@@ -89,6 +89,11 @@ class Loops:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
+    @property
+    def desired(self) -> int:
+        """The revision of the newest facts: when both reports have come to it, all of them are in force."""
+        return self._source.facts(self._facts).revision
+
     def _changed(self) -> None:
         for event in self._wake.values():
             event.set()
