@@ -132,33 +132,37 @@ class ContainerMachines:
         return await guest.run(script, timeout)
 
     async def close(self) -> None:
-        await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
-        self._keepers.clear()
+        await self._forget_keepers()
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
     # -- beyond the contract -----------------------------------------------------------------------------------------
 
+    async def halt(self) -> None:
+        """End every machine that bears our mark, and remove all of them that is gone after a restart of the computer.
+        Disks stay; what ran runs again at the next `apply`."""
+        await self._forget_keepers()
+        present = self._present()
+
+        async def end(name: str, record: Record | None) -> None:
+            guest = self._guest(name, record.role if record else "vm")
+            await guest.stop()
+            await guest.release(record)
+
+        await asyncio.gather(*(end(name, record) for name, record in present.items()))
+        await self._tools.thread(self._remove_run_directories)
+
     async def destroy(self) -> None:
         """Remove every machine that bears our mark, and all that was made for them. Images stay."""
-        await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
-        self._keepers.clear()
+        await self._forget_keepers()
         present = self._present()
         guests = {name: self._guest(name, record.role if record else "vm") for name, record in present.items()}
         await asyncio.gather(*(guest.remove(present[name]) for name, guest in guests.items()))
-        await self._tools.thread(self._remove_directories)
+        await self._tools.thread(self._remove_run_directories)
+        await self._tools.thread(lambda: shutil.rmtree(self._state_dir / "machines", ignore_errors=True))
 
-    async def halt(self) -> None:
-        """End every machine that bears our mark as its power button would. Disks stay: a later `apply` boots them."""
+    async def _forget_keepers(self) -> None:
         await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
         self._keepers.clear()
-        present = self._present()
-        guests = {name: self._guest(name, record.role if record else "vm") for name, record in present.items()}
-
-        async def end(name: str, guest: Guest) -> None:
-            await guest.stop()
-            await guest.release(present[name])
-
-        await asyncio.gather(*(end(name, guest) for name, guest in guests.items()))
 
     def socket(self, machine: PartKey) -> Path:
         """The Unix socket of a Bastion host (`bastion_wire`)."""
@@ -247,22 +251,21 @@ class ContainerMachines:
     def _make_directories(self) -> None:
         for directory in (self._run_dir / "machines", self._state_dir / "machines", self._run_dir / "guests"):
             directory.mkdir(parents=True, exist_ok=True)
-        (self._run_dir / "machines").chmod(0o711)
-        (self._state_dir / "machines").chmod(0o711)
+        (self._run_dir / "machines").chmod(0o700)
+        (self._state_dir / "machines").chmod(0o700)
         namespaces = self._run_dir / "guests"
         if not os.path.ismount(namespaces):
             # Shared, so that what is unmounted here is unmounted in the mount namespaces of monitors, Bastion hosts
             # and the control process, too: else they would keep the namespaces of removed machines alive.
-            linux.mount("tmpfs", namespaces, "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=0711,size=1m")
+            linux.mount("tmpfs", namespaces, "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=0700,size=1m")
             linux.mount("none", namespaces, "none", linux.MS_SHARED)
 
-    def _remove_directories(self) -> None:
+    def _remove_run_directories(self) -> None:
         namespaces = self._run_dir / "guests"
         while os.path.ismount(namespaces):
             linux.unmount(namespaces)
         for directory in ("machines", "guests", "crun", "bastion"):
             shutil.rmtree(self._run_dir / directory, ignore_errors=True)
-        shutil.rmtree(self._state_dir / "machines", ignore_errors=True)
 
 
 @dataclass

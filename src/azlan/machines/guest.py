@@ -148,7 +148,10 @@ class Guest:
         links = []
         for position, nic in enumerate(desired.nics):
             name = record.nics[f"nic:{nic.id}"]
-            await ports.plug(nic, self.place.network_namespace, name)
+            try:
+                await ports.plug(nic, self.place.network_namespace, name)
+            except Exception as error:
+                raise MachineError("NetworkingInternalOperationError", str(error) or repr(error), retry=2.0) from error
             addresses = tuple(a.private for a in nic.addresses)
             links.append(netns.Link(name, addresses, nic.prefix_length, nic.gateway if position == 0 else None))
         await self.tools.thread(lambda: netns.configure(self.place.network_namespace, tuple(links)))
@@ -164,7 +167,6 @@ class Guest:
         place = self.place
         for directory in (place.run, place.state):
             directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o711)
         for left in ("exit", "stop", "pid"):
             (place.run / left).unlink(missing_ok=True)
         if not record.first_id:

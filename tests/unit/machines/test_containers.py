@@ -390,19 +390,17 @@ async def test_what_breaks_is_started_again(driver: Driver) -> None:
     assert {s.power for s in driver.told if s.machine == BASTION} <= {"starting", "running"}
 
 
-async def test_after_a_restart_of_the_computer_what_ran_runs_again(directory: Path) -> None:
+async def test_after_a_halt_or_a_restart_of_the_computer_what_ran_runs_again(directory: Path) -> None:
     driver = Driver(directory)
     n4, n5 = lab.nic(4), lab.nic(5)
     try:
         await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), lab.vm(5, n5, power="stopped")))
         await driver.ready(VM4)
         await driver.machines.run(VM4, "echo kept >/root/file; sync", 10)
-        guests = [k.guest for k in driver.machines._keepers.values()]
+        await driver.machines.halt()
         await driver.machines.close()
-        for guest in guests:
-            await Driver(directory).machines._guest(guest.place.name, "vm").release(guest.place.load())
-        linux.unmount(directory / "run" / "guests")
-        shutil.rmtree(directory / "run")  # what is gone after a restart
+        assert traces(directory, set()) == {"mounts": [], "cgroups": [], "processes": []}
+        shutil.rmtree(directory / "run")  # gone after a restart of the computer
 
         driver = Driver(directory)
         assert {s.power for s in await driver.machines.observe()} == {"stopped"}
