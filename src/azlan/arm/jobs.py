@@ -133,6 +133,10 @@ class Jobs:
             if operation is None or operation.ended is not None:
                 task.cancel()
 
+    def running(self) -> tuple[str, ...]:
+        """Ids of the operations whose jobs are under way."""
+        return tuple(self._tasks)
+
     async def close(self) -> None:
         """Stop all jobs where they are; the next process starts them again."""
         tasks = list(self._tasks.values())

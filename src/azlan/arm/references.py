@@ -99,7 +99,7 @@ def check_unused(
     users = ", ".join(dict.fromkeys(str(row.element_id(path)) for row, path in holding))
     raise ArmError(
         400,
-        f"InUse{''.join(word.title() for word in words.split())}CannotBeDeleted",
+        f"InUse{operation_name('', declared).removesuffix('Operation')}CannotBeDeleted",
         f"{words} {id} is in use by {users} and cannot be deleted.",
     )
 
@@ -108,18 +108,24 @@ def singular(declared: ResourceType) -> str:
     """`Virtual network` for Microsoft.Network/virtualNetworks, unless the type says it otherwise."""
     if "singular" in declared.display:
         return declared.display["singular"]
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", declared.type.rsplit("/", 1)[-1])
-    for plural, one in (("ies", "y"), ("sses", "ss"), ("s", "")):
-        if words.endswith(plural):
-            words = words.removesuffix(plural) + one
-            break
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _one(declared))
     return words[0].upper() + words[1:].lower()
 
 
 def operation_name(kind: str, declared: ResourceType) -> str:
     """`PutVirtualNetworkOperation`."""
-    name = re.sub(r"\W", "", "".join(word[0].upper() + word[1:] for word in singular(declared).split()))
+    words = declared.display.get("singular") or _one(declared)
+    name = re.sub(r"\W", "", "".join(word[0].upper() + word[1:] for word in words.split()))
     return f"{kind.capitalize()}{name}Operation"
+
+
+def _one(declared: ResourceType) -> str:
+    """The last segment of the type in the singular: `virtualNetwork`."""
+    segment = declared.type.rsplit("/", 1)[-1]
+    for plural, one in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("s", "")):
+        if segment.endswith(plural):
+            return segment.removesuffix(plural) + one
+    return segment
 
 
 def last_name(operations: Mapping[str, Operation], last: Mapping[str, str]) -> LastName:
