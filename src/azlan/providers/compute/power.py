@@ -137,9 +137,8 @@ async def _run(runtime: Runtime, part: str, script: str) -> Json:
     try:
         result = await runtime.machines.run(part, script, _COMMAND_TIMEOUT)
     except LookupError as error:
-        raise ArmError(
-            409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running."
-        ) from error
+        words = f"Cannot modify extensions in the VM when the VM is not running. {error}"
+        raise ArmError(409, "OperationNotAllowed", words.rstrip()) from error
     except TimeoutError as error:
         raise ArmError(
             409,

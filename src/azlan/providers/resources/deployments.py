@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
-from azlan.arm.resource import Action, ActionContext, Json, Read, ResourceType, Route, RouteContext, View, Write
+from azlan.arm.resource import Job, Json, Read, ResourceType, Route, RouteContext, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 from azlan.providers.resources.rollout import duration, rollout
@@ -291,8 +291,9 @@ def _view(view: View) -> None:
     view.doc["properties"] = properties
 
 
-async def _operations(context: ActionContext) -> Json:
-    return {"value": [_operation(context.id, entry) for entry in context.row.state.get("done", {}).values()]}
+async def _operations(context: RouteContext) -> Json:
+    row = _row(context)
+    return {"value": [_operation(row.id, entry) for entry in row.state.get("done", {}).values()]}
 
 
 def _operation(id: ResourceId, entry: Mapping[str, Any]) -> Json:
@@ -302,14 +303,20 @@ def _operation(id: ResourceId, entry: Mapping[str, Any]) -> Json:
 
 
 async def _one_operation(context: RouteContext) -> Json:
-    id = _id(context)
-    row = context.get(id.key)
-    for entry in row.state.get("done", {}).values() if row is not None else ():
+    row = _row(context)
+    for entry in row.state.get("done", {}).values():
         if str(entry["operationId"]).lower() == context.params["operation"].lower():
-            return _operation(id, entry)
+            return _operation(row.id, entry)
     raise ArmError(
         404, "DeploymentOperationNotFound", f"Deployment operation '{context.params['operation']}' could not be found."
     )
+
+
+def _row(context: RouteContext) -> Row:
+    row = context.get(_id(context).key)
+    if row is None:
+        raise ArmError(404, "DeploymentNotFound", f"Deployment '{context.params['name']}' could not be found.")
+    return row
 
 
 def _id(context: RouteContext) -> ResourceId:
@@ -356,13 +363,21 @@ ROUTES = (
         "Microsoft.Resources/deployments/validate/action",
         tolerant_json=True,
     ),
-    Route(
-        "GET",
-        "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.Resources/deployments/{name}/operations/{operation}",
-        _one_operation,
-        "Microsoft.Resources/deployments/operations/read",
+    *(
+        Route("GET", f"{path}/operations{rest}", handler, "Microsoft.Resources/deployments/operations/read")
+        for path in (
+            "/subscriptions/{subscription}/resourcegroups/{group}/providers/Microsoft.Resources/deployments/{name}",
+            "/subscriptions/{subscription}/resourcegroups/{group}/deployments/{name}",
+        )
+        for rest, handler in (("", _operations), ("/{operation}", _one_operation))
     ),
 )
+"""`deployments/{name}/operations` is asked for with and without the provider: the latter by az."""
+
+
+async def _delete(_: Job) -> None:
+    """What was deployed stays. A job all the same: clients take no 200 for an answer here, only 202 and 204."""
+
 
 RESOURCE = ResourceType(
     type=TYPE,
@@ -373,9 +388,7 @@ RESOURCE = ResourceType(
     accept=_accept,
     view=_view,
     job=rollout,
-    actions={
-        "operations": Action(_operations, method="GET", permission="Microsoft.Resources/deployments/operations/read")
-    },
+    delete_job=_delete,
     waits=(),
     tolerant_json=True,
     secret=("properties.template", "properties.parameters"),

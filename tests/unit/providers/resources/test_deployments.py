@@ -199,6 +199,8 @@ async def test_operations() -> None:
         }
         assert (properties["provisioningState"], properties["statusCode"]) == ("Succeeded", "Created")
         assert await cloud.ok("GET", f"{DEPLOYMENT}/operations/{entry['operationId']}") == entry
+        assert await cloud.ok("GET", f"{GROUP}/deployments/d/operations") == listed
+        assert (await cloud.error("GET", f"{GROUP}/deployments/none/operations"))[:2] == (404, "DeploymentNotFound")
         assert (await cloud.error("GET", f"{DEPLOYMENT}/operations/none"))[:2] == (404, "DeploymentOperationNotFound")
 
 
@@ -209,7 +211,7 @@ async def test_lists_and_deletion() -> None:
         assert [entry["name"] for entry in listed["value"]] == ["d"]
         resources = await cloud.ok("GET", f"{GROUP}/resources")
         assert [entry["type"] for entry in resources["value"]] == [NSG]
-        await cloud.ok("DELETE", DEPLOYMENT)
+        assert (await cloud.call("DELETE", DEPLOYMENT)).status_code == 202
         await cloud.gone(DEPLOYMENT)
         assert cloud.row(f"{NSG}/a") is not None
 
