@@ -21,7 +21,7 @@ import machines_lab as lab
 from azlan.base import linux
 from azlan.contract.machine import MachineStatus
 from azlan.contract.world import GuestLogin, Machine, Nic
-from azlan.machines import containers
+from azlan.machines import keeper
 from azlan.machines.bastion_wire import BastionConnection, BastionError, Code, Open, Tunnel
 from azlan.machines.containers import ContainerMachines, Limits
 from azlan.machines.guest import Desired, VirtualMachine
@@ -415,7 +415,7 @@ async def test_after_a_halt_or_a_restart_of_the_computer_what_ran_runs_again(dir
 async def test_a_guest_that_never_answers_has_timed_out_and_may_still_come(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "PROVISIONING_SECONDS", 1.0)
+    monkeypatch.setattr(keeper, "PROVISIONING_SECONDS", 1.0)
     deaf = True
     answers = VirtualMachine.answers
 
