@@ -415,6 +415,8 @@ class ResourceType:
     retry_after: str = "1"
     status_on_create: int = 201
     status_on_update: int = 200
+    shows_deleted: bool = False
+    """A DELETE that ends at once answers the document that went (role assignments)."""
     tolerant_json: bool = False
     """Bodies may hold comments, bare keys and trailing commas, as ARM accepts them for deployments."""
     secret: tuple[str, ...] = ()

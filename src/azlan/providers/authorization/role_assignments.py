@@ -174,6 +174,7 @@ RESOURCE = ResourceType(
     waits=(),
     put_headers=False,
     status_on_update=201,
+    shows_deleted=True,
     etag=False,
     display={"singular": "Role assignment", "plural": "Role assignments"},
 )

@@ -34,7 +34,7 @@ async def test_an_assignment_lets_its_principal_in() -> None:
         assert "provisioningState" not in properties
         assert (await cloud.call("GET", vnet, who=GUEST)).status_code == 200
         assert (await cloud.error("PUT", path, grant(), who=GUEST))[:2] == (403, "AuthorizationFailed")
-        await cloud.ok("DELETE", path)
+        assert (await cloud.ok("DELETE", path))["name"] == NAMES[0]
         assert (await cloud.call("GET", vnet, who=GUEST)).status_code == 403
 
 
