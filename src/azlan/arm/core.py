@@ -260,13 +260,14 @@ class Core:
         return self.authorization.has_any_role(self.store.snapshot, principal, scope)
 
 
-def unknown_type(registry: Registry, id: ResourceId) -> ArmError:
+def unknown_type(registry: Registry, id: ResourceId, version: str = "") -> ArmError:
     """The error for a namespace or type that is not served."""
     namespace = id.namespace or ""
     if namespace.lower() not in (known.lower() for known in registry.namespaces()):
         return ArmError(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")
+    asked = f" for api version '{version}'" if version else ""
     return ArmError(
         404,
         "InvalidResourceType",
-        f"The resource type '{'/'.join(id.types)}' could not be found in the namespace '{namespace}'.",
+        f"The resource type '{'/'.join(id.types)}' could not be found in the namespace '{namespace}'{asked}.",
     )

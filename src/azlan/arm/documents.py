@@ -21,6 +21,8 @@ from azlan.base.errors import ArmError
 ENVELOPE = ("id", "name", "type", "etag", "systemdata", "managedby")
 """Members of a document that ARM owns: clients send them back, nobody stores them from there."""
 
+_ARMS_OWN = {"location", "tags"}
+
 _STEP = re.compile(r"([^.\[\]]+)(\[\])?")
 _LOOSE = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|[A-Za-z_$][\w$]*(?=\s*:)|,(?=\s*[}\]])', re.DOTALL)
 _COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -97,7 +99,10 @@ def conform(
         if api_version[:10] < since and next(walk(document, path), None) is not None:
             raise unknown_member(body, path.rsplit(".", 1)[-1], declared.model.__name__, f"{prefix}{path}", prefix)
     names, _ = _members(declared.model)
-    _check_values(declared, {**document, **{n: v for n, v in envelope.items() if n in names}}, prefix)
+    # Location and tags are ARM's own: their shape is not the provider's to complain about (checks.py).
+    _check_values(
+        declared, {**document, **{n: v for n, v in envelope.items() if n in names and n not in _ARMS_OWN}}, prefix
+    )
     return {**envelope, **document}
 
 

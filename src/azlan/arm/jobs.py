@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from azlan.arm.authorization import action_prefix
 from azlan.arm.documents import copy_json
 from azlan.arm.resource import Accepted, Json, Later, Operation, Principal, Read, Row, Runtime
 from azlan.arm.store import Transaction
@@ -42,7 +43,7 @@ class RunningJob:
         outcome = await self._core.put(self._request(api_version), id, body)
         if outcome.operation is not None:
             await self._core.operations.succeeded(outcome.operation.id)
-        return self.view(outcome.id, api_version) or {}
+        return self._core.views.any(self._core.store.snapshot, outcome.id, api_version) or {}
 
     async def delete(self, id: ResourceId) -> None:
         try:
@@ -77,7 +78,11 @@ class RunningJob:
         self.row = await self._core.store.transact(change)
 
     def view(self, id: ResourceId, api_version: str) -> Json | None:
-        return self._core.views.any(self._core.store.snapshot, id, api_version)
+        snapshot = self._core.store.snapshot
+        declared = self._core.registry.of_id(id)
+        if declared is not None:
+            self._core.authorization.check(snapshot, self.principal, f"{action_prefix(declared)}/read", str(id))
+        return self._core.views.any(snapshot, id, api_version)
 
     def _request(self, api_version: str) -> Request:
         return Request(self.principal, api_version, correlation=self._correlation)

@@ -97,12 +97,15 @@ def list_resources(core: Core, request: Request, scope: ResourceId, link: Link) 
     else:
         source = (row for row in snapshot.rows.values() if row.id.subscription.lower() == scope.subscription.lower())
     matches = resource_filter(request.query.get("$filter", ""))
-    rows = [row for row in source if _listed(core, row) and matches(row)]
-    rows = [
-        row
-        for row in sorted(rows, key=creation_order)
-        if core.authorization.allowed(snapshot, request.principal, f"{row.type}/read", row.key)
-    ]
+    everywhere: dict[str, bool] = {}
+
+    def readable(row: Row) -> bool:
+        action = f"{row.type}/read"
+        if action not in everywhere:
+            everywhere[action] = core.authorization.allowed(snapshot, request.principal, action, scope.key)
+        return everywhere[action] or core.authorization.allowed(snapshot, request.principal, action, row.key)
+
+    rows = sorted((row for row in source if _listed(core, row) and matches(row) and readable(row)), key=creation_order)
     page, token = _page(rows, request, _top(request))
     expand = {part.strip().lower() for part in request.query.get("$expand", "").split(",")}
     return _answer([short_form(row, expand) for row in page], token, link)

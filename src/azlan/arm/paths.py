@@ -11,7 +11,6 @@ from urllib.parse import unquote
 from azlan.arm.core import unknown_type
 from azlan.arm.registry import GROUP_TYPE, Registry
 from azlan.arm.resource import ResourceType
-from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 
 
@@ -49,68 +48,66 @@ def split(path: str) -> list[str]:
     return [unquote(segment) for segment in path.split("/") if segment]
 
 
-def resolve(registry: Registry, segments: list[str]) -> Target:
-    """What the path means. Raises ArmError for namespaces and types that are not served."""
-    lower = [segment.lower() for segment in segments]
-    if len(segments) < 2 or lower[0] != "subscriptions":
-        return Page(lower[0] if lower else "", None, tuple(segments[1:]))
-    scope = ResourceId(segments[1])
-    rest, at = segments[2:], 2
-    if rest and lower[2] == "resourcegroups":
-        group_type = registry.find(GROUP_TYPE)
-        if len(rest) == 1:
-            return Collection(_needed(group_type, registry, scope), scope)
-        scope, rest, at = ResourceId(segments[1], rest[1]), rest[2:], 4
-        if not rest:
-            return Item(_needed(group_type, registry, scope), scope)
-        if len(rest) == 1 and lower[at] != "resources":
-            return Item(_needed(group_type, registry, scope), scope, rest[0])
-    if rest and lower[at] == "providers":
-        return _provider(registry, scope, rest)
-    return Page(lower[at] if rest else "", scope, tuple(rest[1:]))
+def resolve(registry: Registry, segments: list[str], version: str = "") -> Target:
+    """What the path means. Raises ArmError for namespaces and types that are not served; `version` is for its words."""
+    return _Resolver(registry, version).path(segments)
 
 
-def _needed(declared: ResourceType | None, registry: Registry, id: ResourceId) -> ResourceType:
-    if declared is None:
-        raise unknown_type(registry, id)
-    return declared
+@dataclass(frozen=True)
+class _Resolver:
+    registry: Registry
+    version: str
 
+    def path(self, segments: list[str]) -> Target:
+        lower = [segment.lower() for segment in segments]
+        if len(segments) < 2 or lower[0] != "subscriptions":
+            return Page(lower[0] if lower else "", None, tuple(segments[1:]))
+        scope = ResourceId(segments[1])
+        rest, at = segments[2:], 2
+        if rest and lower[2] == "resourcegroups":
+            if len(rest) == 1:
+                return Collection(self._needed(self.registry.find(GROUP_TYPE), scope), scope)
+            scope, rest, at = ResourceId(segments[1], rest[1]), rest[2:], 4
+            if not rest or (len(rest) == 1 and lower[at] not in ("resources", "providers")):
+                return Item(self._needed(self.registry.of_id(scope), scope), scope, rest[0] if rest else None)
+        if rest and lower[at] == "providers":
+            return self._provider(scope, rest)
+        return Page(lower[at] if rest else "", scope, tuple(rest[1:]))
 
-def _provider(registry: Registry, scope: ResourceId, rest: list[str]) -> Target:
-    """`providers/{namespace}/{type}/{name}…`, where `rest` begins with `providers`."""
-    if len(rest) <= 2:
-        return Page("providers", scope, tuple(rest[1:]))
-    namespace, pairs = rest[1], rest[2:]
-    for at in range(2, len(pairs), 2):
-        if pairs[at].lower() == "providers":
-            extended = _id(registry, scope, namespace, pairs[:at])
-            return _provider(registry, extended, pairs[at:])
-    if pairs[0].lower() == "locations" and len(pairs) >= 3 and registry.find(f"{namespace}/locations") is None:
-        return Page("locations", scope, (namespace, *pairs[1:]))
-    if len(pairs) == 1 and pairs[0].lower() == "register":
-        return Page("providers", scope, (namespace, "register"))
-    if len(pairs) % 2 == 0:
-        id = _id(registry, scope, namespace, pairs)
-        return Item(_needed(registry.of_id(id), registry, id), id)
-    types = pairs[::2]
-    declared = registry.find("/".join((namespace, *types)))
-    if declared is not None:
-        return Collection(declared, _id(registry, scope, namespace, pairs[:-1]) if len(pairs) > 1 else scope)
-    id = _id(registry, scope, namespace, pairs[:-1])
-    if len(pairs) == 1 or registry.of_id(id) is None:
-        raise unknown_type(registry, ResourceId(scope.subscription, scope.group, namespace, tuple(types), tuple(types)))
-    return Item(_needed(registry.of_id(id), registry, id), id, pairs[-1])
+    def _provider(self, scope: ResourceId, rest: list[str]) -> Target:
+        """`providers/{namespace}/{type}/{name}…`, where `rest` begins with `providers`."""
+        if len(rest) <= 2:
+            return Page("providers", scope, tuple(rest[1:]))
+        namespace, pairs = rest[1], rest[2:]
+        for at in range(2, len(pairs), 2):
+            if pairs[at].lower() == "providers":
+                return self._provider(self._id(scope, namespace, pairs[:at]), pairs[at:])
+        if pairs[0].lower() == "locations" and len(pairs) >= 3 and self.registry.find(f"{namespace}/locations") is None:
+            return Page("locations", scope, (namespace, *pairs[1:]))
+        if len(pairs) == 1 and pairs[0].lower() == "register":
+            return Page("providers", scope, (namespace, "register"))
+        if len(pairs) % 2 == 0:
+            id = self._id(scope, namespace, pairs)
+            return Item(self._needed(self.registry.of_id(id), id), id)
+        types = tuple(pairs[::2])
+        declared = self.registry.find("/".join((namespace, *types)))
+        if declared is not None:
+            return Collection(declared, self._id(scope, namespace, pairs[:-1]) if len(pairs) > 1 else scope)
+        id = self._id(scope, namespace, pairs[:-1])
+        owner = self.registry.of_id(id) if len(pairs) > 1 else None
+        asked = ResourceId(scope.subscription, scope.group, namespace, types, types)
+        return Item(self._needed(owner, asked), id, pairs[-1])
 
+    def _needed(self, declared: ResourceType | None, id: ResourceId) -> ResourceType:
+        if declared is None:
+            raise unknown_type(self.registry, id, self.version)
+        return declared
 
-def _id(registry: Registry, scope: ResourceId, namespace: str, pairs: list[str]) -> ResourceId:
-    """The id of (type, name) pairs below a scope, its types in the case of their declaration where known."""
-    if len(pairs) % 2:
-        raise ArmError(
-            404, "InvalidResourceType", f"The resource type could not be found in the namespace '{namespace}'."
-        )
-    types, names = tuple(pairs[::2]), tuple(pairs[1::2])
-    known = registry.canonical_types(namespace, types)
-    if known is not None:
-        namespace, types = known
-    extended = scope if scope.namespace else None
-    return ResourceId(scope.subscription, scope.group, namespace, types, names, extended)
+    def _id(self, scope: ResourceId, namespace: str, pairs: list[str]) -> ResourceId:
+        """The id of (type, name) pairs below a scope, its types in the case of their declaration where known."""
+        types, names = tuple(pairs[::2]), tuple(pairs[1::2])
+        known = self.registry.canonical_types(namespace, types)
+        if known is not None:
+            namespace, types = known
+        extended = scope if scope.namespace else None
+        return ResourceId(scope.subscription, scope.group, namespace, types, names, extended)

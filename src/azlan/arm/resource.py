@@ -307,7 +307,7 @@ class Job(Protocol):
         ...
 
     def view(self, id: ResourceId, api_version: str) -> Json | None:
-        """The document a GET would answer."""
+        """The document a GET by the caller would answer, None where there is nothing. Raises ArmError (403)."""
         ...
 
 

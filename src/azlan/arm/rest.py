@@ -96,11 +96,7 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         found += chunk
         if len(found) > MOST_BODY:
-            raise ArmError(
-                413,
-                "RequestContentTooLarge",
-                f"The request content size exceeds the maximum size of '{MOST_BODY}' bytes.",  # unconfirmed wording
-            )
+            raise ArmError(413, "RequestContentTooLarge", "The request content size exceeds the maximum size of 4 MB.")
     return bytes(found)
 
 

@@ -30,7 +30,8 @@ from azlan.contract.machine import MachineStatus
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-KEPT_OPERATIONS = timedelta(hours=24)
+KEPT_OPERATIONS = timedelta(hours=2)
+"""For how long the end of an operation can be asked for."""
 PRUNE_EVERY = 1000
 STATUS_DELAY = 1.0
 
@@ -239,7 +240,7 @@ class Store:
         return asyncio.shield(done)
 
     def _prune(self, change: Transaction) -> None:
-        """Forget operations that ended long ago."""
+        """Forget operations whose end nobody asks for any more."""
         self._since_prune = 0
         limit = (datetime.now(UTC) - KEPT_OPERATIONS).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         for operation in list(change.snapshot.operations.values()):
