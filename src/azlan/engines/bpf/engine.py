@@ -187,6 +187,9 @@ class BpfEngine:
         except KernelError as error:
             self._whole = True
             return Report(revision=world.revision, failed={key: str(error) for key in {*changed, *removed} | {*failed}})
+        except BaseException:
+            self._whole = True
+            raise
         self._held = {key: part for key, part in wanted.items() if key not in failed}
         for key in removed:
             self._digests.pop(key, None)
@@ -194,9 +197,7 @@ class BpfEngine:
         self._whole = False
         if not self._pins.adopted:
             self._take_over()
-        if changed or removed:
-            publics = self._owners["publics"]
-            self._outside.publish(str(IPv4Address(address)) for address in publics)
+        self._outside.publish(str(IPv4Address(address)) for address in self._owners["publics"])
         return Report(revision=world.revision, failed=failed, parts_written=len(written))
 
     def _compare(
@@ -303,6 +304,7 @@ class BpfEngine:
         tables, _ = self._open()
         contents, pointers = tables.drifted(), tables.drifted_pointers()
         self._ports.refresh()
+        self._ports.forget()
         total, intact, known = 0, set(), set()
         for key, target in tables.in_force("pointers").items():
             known.add(int.from_bytes(key, "little"))

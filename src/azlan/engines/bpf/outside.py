@@ -23,7 +23,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from azlan.engines.bpf.namespaces import inside, make_namespace, remove_namespace, sysctl
+from azlan.engines.bpf.namespaces import inside, is_bound, make_namespace, remove_namespace, sysctl
 from azlan.engines.bpf.pins import Pins
 from azlan.engines.bpf.ports import attach
 
@@ -179,8 +179,8 @@ class Outside:
     def _adopt(self, saved: dict[str, Any]) -> bool:
         """Take over what a dead process left; False where a piece is missing."""
         self.block = IPv4Network(saved["block"]) if saved.get("block") else None
-        if self._uplink is None:
-            return True
+        if self._uplink is None or not is_bound(self.namespace):
+            return is_bound(self.namespace)
         with self._in_uplink() as ipr:
             found = ipr.link_lookup(ifname=self.name)
             if not found:

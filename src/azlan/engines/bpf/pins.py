@@ -23,7 +23,7 @@ _PROGRAMS = ("port", "outside")
 
 
 class Pins:
-    """Maps and programs of this layout, loaded or adopted. `adopted`: they were there already."""
+    """Maps and programs of this layout, loaded or adopted. `adopted`: ports run them."""
 
     def __init__(self, run_dir: Path, cache_dir: Path, bpf: Libbpf) -> None:
         self._mount = run_dir / "bpf"
@@ -39,10 +39,12 @@ class Pins:
         self._mount.mkdir(parents=True, exist_ok=True)
         if not is_bound(self._mount):
             mount("bpf", self._mount, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")
+        had_entry = (self.layout / "entry").exists()
         current = self.layout / f"programs-{program.source_hash()}"
-        self.adopted = (self.layout / "entry").exists()
-        if not current.exists() or not self.adopted:
+        if not current.exists() or not (self.layout / "entry").exists():
             self._load(current)
+        # Where an older layout is still there, ports were not switched, or not all of them.
+        self.adopted = had_entry and not self.other_layouts()
         for path in sorted((self.layout / "maps").iterdir()):
             if path.name != "programs":
                 self.maps[path.name] = Map(self._bpf, path, possible_cpus() if path.name == "counted" else 1)
@@ -55,8 +57,8 @@ class Pins:
         if loading.exists():
             shutil.rmtree(loading)
         self._bpf.load(built, self.layout / "maps", loading)
-        if not self.adopted:
-            entry = self.layout / "entry"
+        entry = self.layout / "entry"
+        if not entry.exists():
             unfinished = self.layout / "entering"
             unfinished.mkdir(exist_ok=True)
             for name in _PROGRAMS:

@@ -114,9 +114,9 @@ class Ports:
         }
 
     def adopt(self) -> None:
-        """Make every fabric end run this layout's program and stand in its maps; forget ports that are gone."""
+        """Make every fabric end stand in this layout's maps and then run its program; forget ports that are gone."""
         ports = {struct.pack("<I", ifindex): struct.pack("<Q", number) for number, ifindex in self.plugged.items()}
-        held, held_links = self.maps["ports"].dump(), self.maps["links"].dump()
+        held, held_links = self.forget(), self.maps["links"].dump()
         links = {
             struct.pack("<Q", number): _LINK.pack(ifindex, 0, 0)
             for number, ifindex in self.plugged.items()
@@ -125,12 +125,19 @@ class Ports:
         self._count(self.plugged)
         self.maps["links"].update(links)
         self.maps["ports"].update({key: value for key, value in ports.items() if held.get(key) != value})
-        self.maps["ports"].remove(key for key in held if key not in ports)
-        self.maps["links"].remove(key for key in held_links if int.from_bytes(key, "little") not in self.plugged)
         with self._pins.entry("port") as program:
             for ifindex in self.plugged.values():
                 attach(self.netlink, ifindex, program)
         self._live = True
+
+    def forget(self) -> dict[bytes, bytes]:
+        """Take ports whose link is gone (with the machine's namespace) from the maps; the entries of `ports` before."""
+        held = self.maps["ports"].dump()
+        there = {struct.pack("<I", ifindex) for ifindex in self.plugged.values()}
+        self.maps["ports"].remove(key for key in held if key not in there)
+        links = self.maps["links"].dump()
+        self.maps["links"].remove(key for key in links if int.from_bytes(key, "little") not in self.plugged)
+        return held
 
     def _count(self, numbers: Mapping[int, int]) -> None:
         """Give NICs without counters theirs, at zero."""

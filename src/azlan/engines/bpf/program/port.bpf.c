@@ -179,8 +179,6 @@ static __noinline int to_public(struct __sk_buff *skb, struct packet *p, struct 
 
 	if (!n || !a)
 		return count(from, DROP_NO_NIC, 0);
-	if (!bpf_map_lookup_elem(&links, &to))
-		return count(from, DROP_NOT_PLUGGED, 0);
 	why = admit(p, sender);
 	if (why)
 		return count(from, why, 0);
@@ -218,6 +216,8 @@ static __noinline int to_internet(struct __sk_buff *skb, struct packet *p, struc
 		return count(from, DROP_PRIVATE_DESTINATION, 0);
 	if (!a || (!a->public_address && !(flags & NIC_DEFAULT_OUTBOUND)))
 		return count(from, DROP_NO_OUTBOUND, 0);
+	if (behind && !bpf_map_lookup_elem(&links, &behind))
+		return count(from, DROP_NOT_PLUGGED, 0);
 	sender->seconds = a->idle_seconds;
 	if (behind && a->public_address) {
 		receiver.key.nic = behind;
@@ -336,6 +336,8 @@ int outside(struct __sk_buff *skb)
 	a = n ? own_address(content, private) : 0;
 	if (!n || !a)
 		return count(0, DROP_NO_NIC, 0);
+	if (!bpf_map_lookup_elem(&links, &to))
+		return count(0, DROP_NOT_PLUGGED, 0);
 	if (!is_platform(p.source) && is_unreachable(p.source))
 		return count(to, DROP_SPOOFED, 0);
 	why = read_l4(skb, &p, 0);
