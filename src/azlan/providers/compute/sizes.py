@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from azlan.arm.locations import LOCATIONS
 from azlan.arm.resource import Json, Route, RouteContext
 from azlan.base.errors import ArmError
 
@@ -87,10 +88,9 @@ async def _vm_sizes(_: RouteContext) -> Json:
 
 
 _LOCATION_FILTER = re.compile(r"location\s+eq\s+'([^']*)'", re.IGNORECASE)
-_LOCATIONS = ("eastus", "eastus2", "westus", "westus2", "centralus", "northeurope", "westeurope")
 
 
-def _sku(size: Size, location: str) -> Json:
+def _sku(size: Size, locations: tuple[str, ...]) -> Json:
     def capability(name: str, value: object) -> Json:
         return {"name": name, "value": str(value)}
 
@@ -100,8 +100,8 @@ def _sku(size: Size, location: str) -> Json:
         "tier": "Standard",
         "size": size.name.removeprefix("Standard_"),
         "family": size.family,
-        "locations": [location],
-        "locationInfo": [{"location": location, "zones": ["1", "2", "3"], "zoneDetails": []}],
+        "locations": list(locations),
+        "locationInfo": [{"location": at, "zones": ["1", "2", "3"], "zoneDetails": []} for at in locations],
         "capabilities": [
             capability("MaxResourceVolumeMB", size.resource_disk_mib),
             capability("OSVhdSizeMB", 1047552),
@@ -126,8 +126,9 @@ def _sku(size: Size, location: str) -> Json:
 
 async def _skus(context: RouteContext) -> Json:
     wanted = _LOCATION_FILTER.search(str(context.query.get("$filter", "")))
-    locations = (wanted.group(1).lower().replace(" ", ""),) if wanted else _LOCATIONS
-    return {"value": [_sku(size, location) for location in locations for size in sizes()]}
+    known = tuple(location.name for location in LOCATIONS)
+    locations = (wanted.group(1).lower().replace(" ", ""),) if wanted else known
+    return {"value": [_sku(size, locations) for size in sizes() if set(locations) <= set(known)]}
 
 
 async def _usages(context: RouteContext) -> Json:

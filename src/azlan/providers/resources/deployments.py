@@ -60,6 +60,12 @@ class Deployment(BaseModel):
 
 
 def _accept(write: Write) -> None:
+    if write.id.group is None:
+        raise ArmError(
+            400,
+            "DeploymentScopeNotSupported",
+            "Deployments are served at resource groups only: deploy to a group, or nest a deployment with a resourceGroup.",
+        )
     _refuse_active(write)
     properties = write.properties
     template, parameters = properties.pop("template", None), properties.pop("parameters", None) or {}

@@ -26,6 +26,7 @@ async def rollout(job: Job) -> None:
     """The deployment's job. Raises ArmError DeploymentFailed with what went wrong as details."""
     await job.state(lambda state: state.update(begun=True))
     if "plan" not in job.row.state:
+        _raise_again(job.row.state.get("error"))
         return
     errors = await _Rollout(job).run()
     error: ArmError | None = None
@@ -57,6 +58,13 @@ async def rollout(job: Job) -> None:
     await job.state(end)
     if error is not None:
         raise error
+
+
+def _raise_again(error: Json | None) -> None:
+    """What a process said of the deployment before it was killed, short of ending the operation."""
+    if error is not None:
+        details = error.get("details", ())
+        raise ArmError(409, error["code"], error["message"], target=error.get("target"), details=details)
 
 
 class _Rollout:
@@ -96,7 +104,7 @@ class _Rollout:
     async def _put(self, key: str, entry: Json) -> None:
         id = parse_id(entry["id"])
         start = datetime.now(UTC)
-        existed = self.job.view(id, entry["apiVersion"]) is not None
+        existed = self.job.read().get(key) is not None
         await self._record(key, id, start, "Running", None)
         error: ArmError | None = None
         try:
@@ -140,9 +148,8 @@ _STATUS = {400: "BadRequest", 403: "Forbidden", 404: "NotFound", 409: "Conflict"
 
 def _detail(error: ArmError, id: ResourceId, job: Job) -> dict[str, Any]:
     """A request that was refused shows its own error, an operation that failed is wrapped, as Azure does."""
-    view = job.view(id, job.row.api_version)
-    state = ((view or {}).get("properties") or {}).get("provisioningState")
-    if state == "Failed":
+    row = job.read().get(id.key)
+    if row is not None and row.provisioning == "Failed":
         return {
             "code": "ResourceDeploymentFailure",
             "target": str(id),

@@ -53,6 +53,9 @@ async def test_routes() -> None:
         skus = await cloud.ok("GET", f"{COMPUTE}/skus?$filter=location eq 'westus'&api-version=2021-07-01")
         assert {sku["locations"][0] for sku in skus["value"]} == {"westus"}
         assert len(skus["value"]) == len(sizes())
+        everywhere = (await cloud.ok("GET", f"{COMPUTE}/skus"))["value"]
+        assert {"eastus2", "westeurope"} <= set(everywhere[0]["locations"])
+        assert (await cloud.ok("GET", f"{COMPUTE}/skus?$filter=location eq 'mars'"))["value"] == []
         capabilities = {entry["name"]: entry["value"] for entry in skus["value"][0]["capabilities"]}
         assert {"vCPUs", "MemoryGB", "PremiumIO", "HyperVGenerations"} <= set(capabilities)
 

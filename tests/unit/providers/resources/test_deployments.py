@@ -175,6 +175,12 @@ async def test_a_deployment_without_a_group() -> None:
         assert (await cloud.error("PUT", elsewhere, deployment()))[:2] == (404, "ResourceGroupNotFound")
 
 
+async def test_a_deployment_at_the_subscription() -> None:
+    async with azure() as cloud:
+        got = await cloud.error("PUT", f"/subscriptions/{SUB}/providers/{DEPLOYMENT}", deployment())
+        assert got[:2] == (400, "DeploymentScopeNotSupported")
+
+
 async def test_an_active_deployment_is_not_replaced() -> None:
     async with azure(settling=False) as cloud:
         await cloud.ok("PUT", DEPLOYMENT, deployment(group("a")))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from azlan.providers.resources.rollout import duration
-from unit.providers.azure import GROUP, NETWORK, Azure, azure
+from unit.providers.azure import GROUP, GUEST, NETWORK, SUB, Azure, azure
 from unit.providers.resources.test_deployments import DEPLOYMENT, NSG, deploy, deployment, group
 
 ADDRESS = "Microsoft.Network/publicIPAddresses"
@@ -95,6 +95,53 @@ async def test_another_process_goes_on_where_the_first_was_killed(tmp_path: Path
         found = (await cloud.until(DEPLOYMENT, "Succeeded"))["properties"]
         assert found["outputs"]["o"]["value"] == "Succeeded"
         assert cloud.row(f"{NSG}/a").generation == 1
+
+
+async def test_an_end_that_was_stored_but_not_told(tmp_path: Path) -> None:
+    """Killed between writing the outcome and ending the operation: the next process says the same."""
+    store = tmp_path / "store.db"
+    async with azure(store, settling=False) as cloud:
+        cloud.cloud.settle_always()
+        await cloud.ok("PUT", DEPLOYMENT, deployment(group("a")))
+        core = cloud.cloud.core
+        settle = core.operations.settle
+
+        async def lost(id: str, error: Any = None) -> None:
+            operation = core.operations.get(id)
+            if operation is None or "deployments" not in operation.key:
+                await settle(id, error)
+
+        core.operations.settle = lost  # type: ignore[method-assign]
+        bad = group("bad", properties={"nonsense": 1})
+        await cloud.ok("PUT", "Microsoft.Resources/deployments/e", deployment(bad))
+        for _ in range(500):
+            if "ended" in cloud.row("Microsoft.Resources/deployments/e").state:
+                break
+            await asyncio.sleep(0.002)
+    async with azure(store, group=False) as cloud:
+        assert (await cloud.until("Microsoft.Resources/deployments/e", "Succeeded", "Failed"))["properties"][
+            "provisioningState"
+        ] == "Failed"
+
+
+async def test_a_reference_shows_only_what_the_caller_may_read() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        contributor = {
+            "roleName": "Deploys here",
+            "permissions": [
+                {"actions": ["Microsoft.Resources/deployments/*", "Microsoft.Network/networkSecurityGroups/*"]}
+            ],
+            "assignableScopes": [GROUP],
+        }
+        role = "77777777-0000-0000-0000-000000000000"
+        path = f"/subscriptions/{SUB}/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        await cloud.ok("PUT", path, {"properties": contributor})
+        await cloud.cloud.grant(GUEST, role, GROUP, "11111111-0000-0000-0000-000000000000")
+        text = f"[reference('{NETWORK}/virtualNetworks/v', '2024-05-01').resourceGuid]"
+        await cloud.ok("PUT", DEPLOYMENT, deployment(group("a", tags={"x": text})), who=GUEST)
+        found = (await cloud.until(DEPLOYMENT, "Succeeded", "Failed"))["properties"]
+        assert [detail["code"] for detail in found["error"]["details"]] == ["AuthorizationFailed"]
 
 
 async def test_complete_mode_removes_what_the_template_does_not_name() -> None:
