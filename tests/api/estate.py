@@ -1,8 +1,8 @@
 """One of everything that users of Azure make, in one group, and what a refusal must leave as it was.
 
-    vnet-1 10.0/16 ◀── peered ──▶ vnet-2 10.1/16        vnet-3 10.0/16   vnet-4 10.2/16   vnet-5 10.1.128/17
-      subnet-1 (nsg-1): nic-1 ▶ vm-1, nic-free          vnet-6 10.6/16   of their own; vnet-4's Bastion subnet is
-      AzureBastionSubnet: bastion (ip-bastion)                           too small, vnet-6's is not
+vnet-1 10.0/16 ◀── peered ──▶ vnet-2 10.1/16        vnet-3 10.0/16   vnet-4 10.2/16   vnet-5 10.1.128/17
+  subnet-1 (nsg-1): nic-1 ▶ vm-1, nic-free          vnet-6 10.6/16   of their own; vnet-4's Bastion subnet is
+  AzureBastionSubnet: bastion (ip-bastion)                           too small, vnet-6's is not
 """
 
 from __future__ import annotations
@@ -91,7 +91,11 @@ def security_group(**rules: Json) -> Json:
 
 
 def address(sku: str = "Standard", method: str = "Static", **properties: Any) -> Json:
-    return {"location": LOCATION, "sku": {"name": sku}, "properties": {"publicIPAllocationMethod": method, **properties}}
+    return {
+        "location": LOCATION,
+        "sku": {"name": sku},
+        "properties": {"publicIPAllocationMethod": method, **properties},
+    }
 
 
 def nic(at: str = "vnet-1/subnets/subnet-1", public: str | None = None, **properties: Any) -> Json:

@@ -43,7 +43,7 @@ async def check(cloud: Cloud, bad: Bad) -> None:
         error = problem(answer)
         assert (answer.status_code, error["code"]) == (bad.status, bad.code), error
         if bad.message is not None:
-            assert error["message"] == placed(arm, bad.message)
+            assert error["message"] == placed(arm, bad.message), error
         assert re.search(placed(arm, bad.like), error["message"]), error
         if bad.target is not None:
             assert error.get("target") == bad.target, error

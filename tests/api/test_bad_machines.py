@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.estate import DISKS, IMAGE, LOCATION, NICS, PASSWORD, VMS, disk, ref, vm
+from api.estate import DISKS, IMAGE, LOCATION, NICS, PASSWORD, VMS, disk, placed, ref, vm
 from api.refusals import Bad, check
 from kit import Cloud
 
@@ -116,7 +116,9 @@ ACCOUNTS = (
         vm(
             profile={
                 "linuxConfiguration": {
-                    "ssh": {"publicKeys": [{"path": "/home/azureuser/.ssh/authorized_keys", "keyData": "ssh-rsa nonsense"}]}
+                    "ssh": {
+                        "publicKeys": [{"path": "/home/azureuser/.ssh/authorized_keys", "keyData": "ssh-rsa nonsense"}]
+                    }
                 }
             }
         ),
@@ -161,8 +163,19 @@ PARTS = (
         f"Resource @/{NICS}/gone referenced by resource @/{NEW} was not found. Please make sure that the referenced "
         "resource exists, and that both resources are in the same region.",
     ),
-    Bad("an interface of another", NEW, vm("nic-1"), "NicInUse", f"Network Interface @/{NICS}/nic-1 is used by existing VM @/{VMS}/vm-1."),
-    Bad("no interface", NEW, vm(networkProfile={"networkInterfaces": []}), "VirtualMachineMustHaveAtLeastOneNetworkInterface"),
+    Bad(
+        "an interface of another",
+        NEW,
+        vm("nic-1"),
+        "NicInUse",
+        f"Network Interface @/{NICS}/nic-1 is used by existing VM @/{VMS}/vm-1.",
+    ),
+    Bad(
+        "no interface",
+        NEW,
+        vm(networkProfile={"networkInterfaces": []}),
+        "VirtualMachineMustHaveAtLeastOneNetworkInterface",
+    ),
     Bad("an interface in another region", NEW, {**vm(), "location": "westeurope"}, "InvalidResourceReference"),
     Bad(
         "an availability set",
@@ -207,12 +220,23 @@ CHANGES = (
     ),
     Bad("a second machine's action", f"{VMS}/gone/start", None, "ResourceNotFound", status=404, method="POST"),
     Bad("an action nobody knows", f"{VMS}/vm-1/levitate", None, "NotFound", status=404, method="POST"),
-    Bad("a command nobody knows", f"{VMS}/vm-1/runCommand", {"commandId": "FormatDisk"}, "NotFound", status=404, method="POST"),
-    Bad("a command without a name", f"{VMS}/vm-1/runCommand", {}, "InvalidParameter", method="POST", target="commandId"),
+    Bad(
+        "a command nobody knows",
+        f"{VMS}/vm-1/runCommand",
+        {"commandId": "FormatDisk"},
+        "NotFound",
+        status=404,
+        method="POST",
+    ),
+    Bad(
+        "a command without a name", f"{VMS}/vm-1/runCommand", {}, "InvalidParameter", method="POST", target="commandId"
+    ),
 )
 
 DISK_CASES = (
-    Bad("no creation data", f"{DISKS}/new", {"location": LOCATION, "properties": {"diskSizeGB": 4}}, "InvalidParameter"),
+    Bad(
+        "no creation data", f"{DISKS}/new", {"location": LOCATION, "properties": {"diskSizeGB": 4}}, "InvalidParameter"
+    ),
     Bad(
         "no size",
         f"{DISKS}/new",
@@ -253,19 +277,21 @@ async def test_disks(estate: Cloud, bad: Bad) -> None:
 async def test_disk_of_a_machine_stays(estate: Cloud) -> None:
     machine = await estate.arm.get(f"{VMS}/vm-1")
     own = machine["properties"]["storageProfile"]["osDisk"]["managedDisk"]["id"]
-    bad = Bad("", own, None, "OperationNotAllowed", status=409, method="DELETE", like=f"^Disk {own.rsplit('/', 1)[-1]} is attached to VM {machine['id']}")
+    bad = Bad(
+        "",
+        own,
+        None,
+        "OperationNotAllowed",
+        status=409,
+        method="DELETE",
+        like=f"^Disk {own.rsplit('/', 1)[-1]} is attached to VM {machine['id']}",
+    )
     await check(estate, bad)
 
 
 async def test_the_rules_for_passwords_let_a_good_one_pass(estate: Cloud) -> None:
     """The table above fails for the password alone: the same body with a good one is accepted."""
-    await estate.arm.put(NEW, estate_vm(estate))
+    await estate.arm.put(NEW, placed(estate.arm, vm(profile={"adminPassword": PASSWORD})))
     await estate.arm.delete(NEW)
     document = await estate.arm.get(f"{NICS}/nic-free")
     assert "virtualMachine" not in document["properties"]
-
-
-def estate_vm(cloud: Cloud) -> Any:
-    from api.estate import placed
-
-    return placed(cloud.arm, vm(profile={"adminPassword": PASSWORD}))

@@ -54,7 +54,12 @@ SPACES = (
     Bad("too small a network", NEW, vnet("10.9.0.0/30"), "NetcfgInvalidVirtualNetworkSite"),
     Bad("no prefix", NEW, vnet(), "NoAddressPrefixOrPoolProvided", like=f"@/{NEW}"),
     Bad("no properties", NEW, {"location": LOCATION}, "NoAddressPrefixOrPoolProvided"),
-    Bad("a DNS server that is a name", NEW, vnet("10.9.0.0/16", dhcpOptions={"dnsServers": ["ns1"]}), "InvalidIPAddressFormat"),
+    Bad(
+        "a DNS server that is a name",
+        NEW,
+        vnet("10.9.0.0/16", dhcpOptions={"dnsServers": ["ns1"]}),
+        "InvalidIPAddressFormat",
+    ),
     Bad(
         "a flow timeout out of range",
         NEW,
@@ -264,7 +269,12 @@ INTERFACES = (
         {**nic(), "location": "westeurope"},
         "InvalidResourceReference",
     ),
-    Bad("no IP configuration", f"{NICS}/new", {"location": LOCATION, "properties": {}}, "NetworkInterfaceMustHaveIpConfiguration"),
+    Bad(
+        "no IP configuration",
+        f"{NICS}/new",
+        {"location": LOCATION, "properties": {}},
+        "NetworkInterfaceMustHaveIpConfiguration",
+    ),
     Bad(
         "a public address that another has",
         f"{NICS}/new",

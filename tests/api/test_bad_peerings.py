@@ -151,7 +151,9 @@ async def test_network_with_a_disconnected_half_still_counts(fresh: Cloud, arm: 
 
 async def test_half_in_another_subscription(fresh: Cloud, arm: ArmClient) -> None:
     """A network of a subscription nobody serves is missing like any other."""
-    await arm.put(f"{VNETS}/a", {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}})
+    await arm.put(
+        f"{VNETS}/a", {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}
+    )
     other = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/g/providers"
     async with untouched(fresh):
         body = {"properties": {"remoteVirtualNetwork": {"id": f"{other}/{VNETS}/v"}}}

@@ -6,6 +6,7 @@ Codes and words: azure-resource-manager-rpc, v1.0/common-api-details.md, and wha
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -53,14 +54,18 @@ def member(path: str, body: Any, name: str, kind: str) -> Bad:
         body,
         UNKNOWN,
         "Cannot parse the request.",
-        detail=("InvalidJson", rf"^Could not find member '{name}' on object of type '{kind}'\. Path '[\w.\[\]]+', line 1, position \d+\.$"),
+        detail=(
+            "InvalidJson",
+            rf"^Could not find member '{name}' on object of type '{kind}'\. Path '[\w.\[\]]+', line 1, position \d+\.$",
+        ),
     )
 
 
 MEMBERS = (
     member(f"{VNETS}/new", {**GOOD, "flavour": "sweet"}, "flavour", "VirtualNetwork"),
     member(f"{VNETS}/new", vnet("10.50.0.0/16", colour="red"), "colour", "VirtualNetworkPropertiesFormat"),
-    member(f"{VNETS}/new", vnet("10.50.0.0/16", subnets={"s": {"addressPrefix": "10.50.0.0/24", "shape": 1}}), "shape", "SubnetPropertiesFormat"),
+    member(f"{VNETS}/new", vnet("10.50.0.0/16", subnets={"s": {"addressPrefix": "10.50.0.0/24", "shape": 1}}),
+           "shape", "SubnetPropertiesFormat"),
     member(f"{VNETS}/vnet-1/subnets/s", subnet("10.0.9.0/24", gateway="10.0.9.1"), "gateway", "SubnetPropertiesFormat"),
     member(f"{VNETS}/vnet-1/virtualNetworkPeerings/p", half("vnet-4", speed=1), "speed", "VirtualNetworkPeeringPropertiesFormat"),
     member(f"{GROUPS}/new", {"location": LOCATION, "properties": {"rules": []}}, "rules", "NetworkSecurityGroupPropertiesFormat"),
@@ -87,9 +92,9 @@ PATHS = (
     Bad("resources of a group that is not there", "@group/gone/resources", None, "ResourceGroupNotFound",
         "Resource group 'gone' could not be found.", status=404, method="GET"),
     Bad("a type nobody serves", "Microsoft.Network/warpGates/w", GOOD, "InvalidResourceType",
-        "The resource type 'warpGates' could not be found in the namespace 'Microsoft.Network'.", status=404),
+        like="^The resource type 'warpGates' could not be found in the namespace 'Microsoft.Network' for", status=404),
     Bad("a child type nobody serves", f"{VNETS}/vnet-1/holes/h", GOOD, "InvalidResourceType",
-        "The resource type 'virtualNetworks/holes' could not be found in the namespace 'Microsoft.Network'.", status=404),
+        like="^The resource type 'virtualNetworks/holes' could not be found in the namespace", status=404),
     Bad("a namespace nobody serves", "Contoso.Things/widgets/w", GOOD, "InvalidResourceNamespace",
         "The resource namespace 'Contoso.Things' is invalid.", status=404),
     Bad("another subscription", f"/subscriptions/00000000-0000-0000-0000-00000000dead/resourceGroups/g/providers/{VNETS}/v",
@@ -129,7 +134,7 @@ LOCATIONS_AND_TAGS = (
 )  # fmt: skip
 
 NAMES = (
-    *(Bad(f"network {name!r}", f"{VNETS}/{name}", GOOD, "InvalidResourceName", like=f"^Resource name {name[:20]}")
+    *(Bad(f"network {name!r}", f"{VNETS}/{name}", GOOD, "InvalidResourceName", like=f"^Resource name {re.escape(name[:20])}")
       for name in ("-v", "v-", "v.", "_v", "v" * 81, "a$b", "ä")),
     *(Bad(f"subnet {name!r}", f"{VNETS}/vnet-1/subnets/{name}", subnet("10.0.9.0/24"), "InvalidResourceName")
       for name in ("-s", "s-", "s" * 81)),
@@ -146,7 +151,8 @@ NAMES = (
       for name in ("-m", "m-", "m" * 65)),
     *(Bad(f"disk {name!r}", f"{DISKS}/{name}", disk(), "InvalidResourceName") for name in ("-d", "d" * 81)),
     *(Bad(f"group {name!r}", f"@group/{name}", {"location": LOCATION}, code)
-      for name, code in (("dot.", "InvalidResourceGroup"), ("a*b", "InvalidResourceGroup"), ("g" * 91, "InvalidResourceGroupName"))),
+      for name, code in (("dot.", "InvalidResourceGroup"), ("a*b", "InvalidResourceGroup"),
+                         ("g" * 91, "InvalidResourceGroupName"))),
     *(Bad(f"deployment {name!r}", f"{DEPLOYMENTS}/{name}", deployment(), "InvalidResourceName") for name in ("a*b", "d" * 65)),
     Bad("role assignment", f"{ASSIGNMENTS}/no-guid", {"properties": {"roleDefinitionId": READER}}, "InvalidRoleAssignmentId"),
     Bad("role definition", f"{DEFINITIONS}/no-guid", {"properties": {"roleName": "x"}}, "InvalidRoleDefinitionId"),
@@ -212,9 +218,7 @@ async def test_missing_api_version_in_azures_words(estate: Cloud) -> None:
 )
 @pytest.mark.parametrize("path", [f"{VNETS}/vnet-2", f"{VNETS}/vnet-1/subnets/s", f"{DEPLOYMENTS}/d", ""])
 async def test_body_that_is_no_object(estate: Cloud, raw: bytes, path: str) -> None:
-    """What is no JSON object is refused as such everywhere; deployments, read tolerantly, forgive a trailing comma."""
-    if path == f"{DEPLOYMENTS}/d" and raw.endswith(b",}"):
-        pytest.skip("read tolerantly, refused for its content") if False else None
+    """What is no JSON object is refused as such everywhere; a deployment, read tolerantly, for what it then lacks."""
     async with untouched(estate):
         answer = await estate.arm.http.put(
             f"{estate.arm.id(path)}?api-version=2024-05-01",
@@ -244,7 +248,9 @@ async def test_oversized_body(estate: Cloud) -> None:
         assert (answer.status_code, problem(answer)["code"]) == (413, "RequestContentTooLarge")
 
 
-@pytest.mark.parametrize("path", [f"{VNETS}/vnet-2", f"{VNETS}/vnet-2/subnets/subnet-1", f"{GROUPS}/nsg-1/securityRules/ssh"])
+@pytest.mark.parametrize(
+    "path", [f"{VNETS}/vnet-2", f"{VNETS}/vnet-2/subnets/subnet-1", f"{GROUPS}/nsg-1/securityRules/ssh"]
+)
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_if_match_of_another_etag(estate: Cloud, path: str, method: str) -> None:
     stale = 'W/"00000000-0000-0000-0000-000000000000"'
@@ -263,4 +269,6 @@ async def test_if_match_of_what_is_not_there(estate: Cloud) -> None:
 
 
 async def test_if_none_match_of_what_is_there(estate: Cloud) -> None:
-    await check(estate, Bad("", f"{VNETS}/vnet-2", GOOD, "PreconditionFailed", status=412, headers={"If-None-Match": "*"}))
+    await check(
+        estate, Bad("", f"{VNETS}/vnet-2", GOOD, "PreconditionFailed", status=412, headers={"If-None-Match": "*"})
+    )
