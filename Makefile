@@ -1,0 +1,99 @@
+# Azlan. `make tutorial` on a fresh Debian or Ubuntu, as root; `make check` without any privilege.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tutorial test check lint packages images azure-cli lock clean
+
+# A Python of 3.11 or newer that can make virtual environments.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$python"; break; }; done)
+BIN := .venv/bin
+PIP := python -m pip --disable-pip-version-check --no-input --quiet
+
+# The machine's own place for what several checkouts share, or the user's.
+CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/azlan,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/azlan)
+AZ_FOLDER := $(CACHE)/azure-cli
+
+RUN_PACKAGES := crun mmdebstrap clang libbpf-dev linux-libc-dev nftables iproute2 util-linux kmod ca-certificates \
+	debian-archive-keyring python3-venv
+TEST_PACKAGES := iputils-ping procps
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tutorial: packages ## Install, start the cloud and run the peering tutorial with the real az (as root)
+	@$(MAKE) --no-print-directory .venv/azlan.stamp azure-cli
+	@$(BIN)/azlan up -d
+	@$(BIN)/azlan tutorial
+
+test: PACKAGES = $(TEST_PACKAGES)
+test: packages ## Everything, real packets and the tutorial end to end included (as root)
+	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest tests
+
+check: .venv/development.stamp lint ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
+	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet
+
+lint: .venv/development.stamp
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > .venv/layers.txt || { cat .venv/layers.txt; exit 1; }
+
+images: .venv/azlan.stamp ## Build every guest image that is not there yet (as root)
+	@$(BIN)/azlan images build
+
+# Debian packages that are missing are installed where that is possible, else named.
+packages:
+	@missing=$$(for name in $(RUN_PACKAGES) $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' "$$name" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$$name"; done); \
+	if [ "$$(id -u)" != 0 ]; then echo "Real packets need root: sudo make $(MAKECMDGOALS)" >&2; exit 1; fi; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "Install with your package manager what Debian calls: $$missing" >&2; exit 1; }; \
+		echo "Installing Debian packages: $$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }; \
+	fi
+
+.venv/python.stamp:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer with venv is needed: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/azlan.stamp: .venv/python.stamp requirements/azlan.txt pyproject.toml
+	@echo "Installing Azlan's Python packages into .venv"
+	@$(BIN)/$(PIP) install --require-hashes -r requirements/azlan.txt
+	@$(BIN)/$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.venv/development.stamp: .venv/azlan.stamp requirements/development.txt
+	@echo "Installing the packages of the tests into .venv"
+	@$(BIN)/$(PIP) install --require-hashes -r requirements/development.txt
+	@touch $@
+
+# The real az: the one on PATH, else the PyPI package in an environment of its own.
+azure-cli: .venv/azlan.stamp
+	@if command -v az >/dev/null; then exit 0; fi; \
+	want=$$(sha256sum < requirements/azure-cli.txt); \
+	if [ "$$(cat "$(AZ_FOLDER)/installed" 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
+	echo "Installing the Azure CLI into $(AZ_FOLDER): once, about two minutes and 750 MB"; \
+	mkdir -p "$(AZ_FOLDER)"; \
+	"$(PYTHON)" -m venv --clear "$(AZ_FOLDER)"; \
+	"$(AZ_FOLDER)"/bin/$(PIP) install --require-hashes -r requirements/azure-cli.txt; \
+	echo "$$want" > "$(AZ_FOLDER)/installed"
+
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --annotation-style=line \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: .venv/development.stamp ## Pin the newest versions anew
+	$(LOCK) --upgrade -o requirements/azlan.txt pyproject.toml requirements/build.in
+	$(LOCK) --upgrade -o requirements/development.txt requirements/azlan.txt requirements/development.in
+	$(LOCK) --upgrade -o requirements/azure-cli.txt requirements/azure-cli.in
+
+clean: ## Remove what was installed and built in this checkout
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
