@@ -72,7 +72,10 @@ def canonical_id(unit: Unit, id: ResourceId) -> ResourceId:
 
 
 def require_surroundings(unit: Unit, declared: ResourceType, id: ResourceId) -> None:
-    """Raises ArmError where the group, the parent or the extended resource is missing, or the group is going away."""
+    """Raises ArmError where the group, the parent or the extended resource is missing."""
+    if declared.location == "required" and declared.type != GROUP_TYPE and (id.group is None or id.scope is not None):
+        # What has a location lives in a group and extends nothing.
+        raise ArmError(404, "InvalidResourceType", f"The resource type '{declared.type}' is not found at this scope.")
     if id.group and declared.type != GROUP_TYPE:
         group = unit.row(ResourceId(id.subscription, id.group).key)
         if group is None:
@@ -110,11 +113,11 @@ def put(unit: Unit, declared: ResourceType, id: ResourceId, body: Any, *, kind: 
     if row is None:
         check_name(declared, id)
     write = unit.begin(declared, id, new, row)
-    _check_linked(unit, write, "")
+    _check_linked(unit, write, declared, id, "")
     declared.accept(write)
     for child in children:
         _accept_children(write, child)
-    _check_references(unit, write, "")
+    _check_references(unit, write, declared, id, "")
     return _conclude(unit, declared, id, write, kind, created=row is None)
 
 
@@ -145,9 +148,10 @@ def _put_child(
         collection.append(element)
         at = len(collection) - 1
     child = ChildWrite(write, declared, element, addressed=True)
-    _check_linked(unit, write, f"properties.{declared.inline}[{at}].")
+    prefix = f"properties.{declared.inline}[{at}]."
+    _check_linked(unit, write, declared, child.id, prefix)
     declared.accept(child)
-    _check_references(unit, write, f"properties.{declared.inline}[{at}].")
+    _check_references(unit, write, declared, child.id, prefix)
     return _conclude(unit, declared, child.id, write, kind, created=place is None)
 
 
@@ -287,7 +291,9 @@ def _remove_child(write: RowWrite, child: ResourceType, element: Json, addressed
     write.state.pop(part.place, None)
 
 
-def _check_linked(unit: Unit, write: RowWrite, prefix: str) -> list[tuple[ResourceId, Reference, ResourceId]]:
+def _check_linked(
+    unit: Unit, write: RowWrite, declared: ResourceType, id: ResourceId, prefix: str
+) -> list[tuple[ResourceId, Reference, ResourceId]]:
     """The references of the addressed document, as (referring, declaration, target). Raises ArmError where the caller
     lacks the right to refer there: asked before anything is said of the target."""
     registry = unit.rules.registry
@@ -298,22 +304,21 @@ def _check_linked(unit: Unit, write: RowWrite, prefix: str) -> list[tuple[Resour
             found.append((preview.element_id(path), reference, parse_reference(path, reference, text)))
     for _, reference, target in found:
         if reference.permission is not None and not write.may(reference.permission, target.key):
-            action = f"{action_prefix(write.declared)}/write"
-            raise linked_failure(unit.request.principal, action, str(write.id), reference.permission, str(target))
+            action = f"{action_prefix(declared)}/write"
+            raise linked_failure(unit.request.principal, action, str(id), reference.permission, str(target))
     return found
 
 
-def _check_references(unit: Unit, write: RowWrite, prefix: str) -> None:
+def _check_references(unit: Unit, write: RowWrite, declared: ResourceType, id: ResourceId, prefix: str) -> None:
     """Check that what the addressed document refers to is there; what it referred to before without holding it may
     have gone since."""
     names = last_name(unit.change.snapshot.operations, unit.change.snapshot.last)
     before = {target for _, target in write.row.refs} if write.row is not None else set()
-    for referring, reference, target in _check_linked(unit, write, prefix):
+    for referring, reference, target in _check_linked(unit, write, declared, id, prefix):
         if not reference.holds and target.key in before:
             continue
-        if (target.key != write.id.key and not target.key.startswith(write.id.key + "/")) or unit.holder(
-            target.key
-        ) is None:
+        own = target.key == write.id.key or target.key.startswith(write.id.key + "/")
+        if not own or unit.holder(target.key) is None:
             check_target(reference, referring, target, write, names)
 
 

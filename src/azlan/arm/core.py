@@ -41,7 +41,7 @@ from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, parse_id
 from azlan.contract.machine import MachineStatus
 
-KEPT_LATER = 1000
+KEPT_RESULTS = 1000
 
 
 @dataclass(frozen=True)
@@ -242,6 +242,13 @@ class Core:
                 return known, action
         return None
 
+    def keep_result(self, answer: Accepted) -> None:
+        """Remember what the poll of an accepted action is to answer."""
+        if answer.result is not None:
+            self.results[answer.operation.id] = answer.result
+            for old in list(self.results)[:-KEPT_RESULTS]:
+                del self.results[old]
+
     def keep_later(self, work: Later) -> str:
         """Run an action's work in the background; its id is what the poll asks for."""
         id = str(uuid4())
@@ -250,7 +257,7 @@ class Core:
             return await work.work
 
         self.later[id] = asyncio.get_running_loop().create_task(run(), name=f"action {id}")
-        for old in list(self.later)[:-KEPT_LATER]:
+        for old in list(self.later)[:-KEPT_RESULTS]:
             if self.later[old].done():
                 del self.later[old]
         return id

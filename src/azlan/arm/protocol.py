@@ -225,8 +225,7 @@ class Protocol:
             return Answer(202, None, headers)
         if isinstance(answer, Accepted):
             operation: Operation = answer.operation
-            if answer.result is not None:
-                core.results[operation.id] = answer.result
+            core.keep_result(answer)
             declared = core.operations.declared(operation)
             if declared is None:
                 raise LookupError(operation.target)

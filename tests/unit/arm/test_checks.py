@@ -41,6 +41,19 @@ async def test_a_missing_parent_is_told_for_every_method() -> None:
         assert (await c.error("PUT", missing, {"properties": {}}))[1] == "ResourceNotFound"
 
 
+async def test_what_has_a_location_lives_in_a_group() -> None:
+    async with cloud() as c:
+        await c.group()
+        await c.ok("PUT", "Toy.Net/boxes/b", box())
+        for path in (
+            f"/subscriptions/{SUB}/providers/Toy.Net/boxes/b",
+            "Toy.Net/boxes/b/providers/Toy.Net/boxes/c",
+        ):
+            assert (await c.error("PUT", path, box()))[0] == 404
+            assert (await c.error("GET", path))[0] == 404
+        await c.ok("PUT", f"/subscriptions/{SUB}/providers/Toy.Net/marks/m", {})
+
+
 async def test_locations() -> None:
     async with cloud() as c:
         await c.group()

@@ -130,6 +130,12 @@ async def test_the_right_on_a_linked_resource_is_asked_before_existence_is_revea
                 f"'Toy.Net/boxes/slots/join/action' on the linked scope(s) '{BASE}/boxes/b/slots/{slot}' (respectively) "
                 "or the linked scope(s) are invalid."
             )
+        guarded = {"properties": {"guard": {"id": f"{BASE}/plugs/x"}}}
+        await c.ok("PUT", f"/subscriptions/{SUB}/resourceGroups/h/providers/Toy.Net/boxes/c", BOX, who=GUEST)
+        child = f"/subscriptions/{SUB}/resourceGroups/h/providers/Toy.Net/boxes/c/slots/s"
+        _, code, error = await c.error("PUT", child, guarded, who=GUEST)
+        assert code == "LinkedAuthorizationFailed"
+        assert f"perform action 'Toy.Net/boxes/slots/write' on scope '{child}'; however" in error["message"]
         await c.grant(GUEST, "b24988ac-6180-42a0-ab88-20f7382dd24c", f"{BASE}/boxes/b", "2")
         await c.ok("PUT", path, plug(f"{BASE}/boxes/b/slots/s"), who=GUEST)
 

@@ -226,7 +226,7 @@ SLOT = ResourceType(
     location="none",
     tags=False,
     read_only=("properties.number", "properties.users"),
-    references=(Reference("properties.guard.id", ("Toy.Net/plugs",), holds=False),),
+    references=(Reference("properties.guard.id", ("Toy.Net/plugs",), "Toy.Net/plugs/guard/action", holds=False),),
     accept=accept_slot,
     removed=removed_slot,
     view=view_slot,
