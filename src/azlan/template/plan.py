@@ -22,6 +22,7 @@ from azlan.template.language import (
     Literal,
     TemplateError,
     calls,
+    is_expression,
     protect,
     reduce,
     resolve,
@@ -192,18 +193,22 @@ class _Planner:
             loops = value.get("copy")
             if not isinstance(loops, list) or not all(isinstance(loop, dict) and "input" in loop for loop in loops):
                 loops = []
-            functions = self.functions(copies)
             result = {
-                resolved_name(name, functions): self._expanded(item, copies, final=final)
+                self._name(name, copies): self._expanded(item, copies, final=final)
                 for name, item in value.items()
                 if not (name == "copy" and loops)
             }
             for loop in loops:
                 result[loop["name"]] = self._iterations(loop, copies, final=final)
             return result
+        if not isinstance(value, str) or not is_expression(value):
+            return resolve(value, {}) if final else value
         if final:
             return resolve(value, self.functions(copies))
         return reduce(value, self.functions(copies), DEFERRED, self._rewritten)
+
+    def _name(self, name: str, copies: _Copies) -> str:
+        return resolved_name(name, self.functions(copies)) if is_expression(name) else name
 
     def _iterations(self, loop: Mapping[str, Any], copies: _Copies, *, final: bool) -> list[Any]:
         count = self._count(loop, copies)

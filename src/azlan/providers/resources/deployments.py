@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -73,8 +73,16 @@ def _accept(write: Write) -> None:
     plan = _plan(write, write.id, properties, template, parameters, write.principal.tenant, write.now)
     sealed: Json = {}
     _check_passwords(write.id.name, plan)
+    tokens: dict[str, str] = {}
+
+    def sealed_token(password: str) -> str:
+        """One hash for all guests of a deployment that share a password: hashing is slow on purpose."""
+        if password not in tokens:
+            tokens[password] = seal(password, write.id.key, sealed)
+        return tokens[password]
+
     for resource in plan.resources:
-        _seal(resource, write.id.key, sealed)
+        _seal(resource, sealed_token)
     properties.clear()
     properties["mode"] = mode
     write.state.clear()
@@ -199,16 +207,16 @@ def _password_of(resource: Planned) -> str | None:
     return password if isinstance(password, str) else None
 
 
-def _seal(resource: Planned, owner: str, sealed: Json) -> None:
+def _seal(resource: Planned, token: Callable[[str], str]) -> None:
     """Replace passwords in a planned body by tokens."""
     password = _password_of(resource)
     if password is not None:
-        resource.body["properties"]["osProfile"]["adminPassword"] = seal(password, owner, sealed)
+        resource.body["properties"]["osProfile"]["adminPassword"] = token(password)
     if resource.id.type.lower() == TYPE.lower():
-        _seal_nested(resource.body.get("properties") or {}, owner, sealed)
+        _seal_nested(resource.body.get("properties") or {}, token)
 
 
-def _seal_nested(properties: Json, owner: str, sealed: Json) -> None:
+def _seal_nested(properties: Json, token: Callable[[str], str]) -> None:
     """A nested deployment's secure parameters, but for public keys, which are none."""
     declared = (properties.get("template") or {}).get("parameters") or {}
     secure = {
@@ -217,7 +225,7 @@ def _seal_nested(properties: Json, owner: str, sealed: Json) -> None:
     for name, entry in (properties.get("parameters") or {}).items():
         value = entry.get("value") if isinstance(entry, dict) else None
         if name.lower() in secure and isinstance(value, str) and not value.startswith("ssh-"):
-            entry["value"] = seal(value, owner, sealed)
+            entry["value"] = token(value)
 
 
 def _stored(resource: Planned) -> Json:

@@ -78,6 +78,9 @@ class _Rollout:
         done: Mapping[str, Json] = job.row.state.get("done", {})
         self.finished = {key for key, record in done.items() if record["provisioningState"] == "Succeeded"}
         self.errors: list[dict[str, Any]] = []
+        self.noted: dict[str, Json] = {}
+        """Records that are not stored yet."""
+        self.writing: asyncio.Task[None] | None = None
 
     async def run(self) -> list[dict[str, Any]]:
         """Put everything; returns the errors, in the order in which they came."""
@@ -91,6 +94,8 @@ class _Rollout:
                             started.add(key)
                             running[asyncio.create_task(self._put(key, entry))] = key
                 if not running:
+                    if self.writing is not None:
+                        await self.writing
                     return self.errors
                 ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
@@ -100,12 +105,14 @@ class _Rollout:
         finally:
             for task in running:
                 task.cancel()
+            if self.writing is not None:
+                self.writing.cancel()
 
     async def _put(self, key: str, entry: Json) -> None:
         id = parse_id(entry["id"])
         start = datetime.now(UTC)
         existed = self.job.read().get(key) is not None
-        await self._record(key, id, start, "Running", None)
+        self._record(key, id, start, "Running", None)
         error: ArmError | None = None
         try:
             body = _settled(self.job, entry["body"], f"resource '{id}'")
@@ -113,9 +120,9 @@ class _Rollout:
         except ArmError as failure:
             error = failure
             self.errors.append(_detail(failure, id, self.job))
-        await self._record(key, id, start, "Failed" if error else "Succeeded", error, existed=existed)
+        self._record(key, id, start, "Failed" if error else "Succeeded", error, existed=existed)
 
-    async def _record(
+    def _record(
         self, key: str, id: ResourceId, start: datetime, state: str, error: ArmError | None, existed: bool = False
     ) -> None:
         now = datetime.now(UTC)
@@ -134,13 +141,25 @@ class _Rollout:
         if error is not None:
             record["statusMessage"] = {"error": error.body}
 
-        def note(stored: Json) -> None:
-            before = stored["done"].get(key)
-            if before is not None:
-                record["operationId"], record["trackingId"] = before["operationId"], before["trackingId"]
-            stored["done"][key] = record
+        self.noted[key] = record
+        if self.writing is None or self.writing.done():
+            self.writing = asyncio.create_task(self._write())
 
-        await self.job.state(note)
+    async def _write(self) -> None:
+        """Store what was noted, all at once: the state is one document, and a plan may have hundreds of resources.
+
+        A record that is lost in a crash costs no more than that its resource is put again.
+        """
+        while self.noted:
+            noted, self.noted = self.noted, {}
+
+            def note(stored: Json, noted: dict[str, Json] = noted) -> None:
+                for key, record in noted.items():
+                    before = stored["done"].get(key, record)
+                    same = {name: before[name] for name in ("operationId", "trackingId")}
+                    stored["done"][key] = {**record, **same}
+
+            await self.job.state(note)
 
 
 _STATUS = {400: "BadRequest", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 412: "PreconditionFailed"}
