@@ -353,7 +353,7 @@ class BpfEngine:
         if self._outside.block is not None and not self._outside.forwards:
             found.append(
                 "net.ipv4.ip_forward is 0: machines reach each other and answer this computer, but not the internet. "
-                "Azlan does not change it; `sysctl net.ipv4.ip_forward=1` and `azlan down; azlan up` do."
+                "Azlan does not change it: `sysctl net.ipv4.ip_forward=1`, then start the cloud again."
             )
         return tuple(found)
 

@@ -190,7 +190,7 @@ class Outside:
                 for route in ipr.get_routes(oif=found[0], table=254)
                 if route["dst_len"] == 32 and route.get_attr("RTA_GATEWAY")
             }
-            self.forwards = _forwards()
+            self._rule_uplink()
         return True
 
     @contextmanager
@@ -229,10 +229,16 @@ class Outside:
             index = ipr.link_lookup(ifname=self.name)[0]
             ipr.link("set", index=index, ifalias=f"azlan {self._mark}")
             sysctl(f"net/ipv6/conf/{self.name}/disable_ipv6", "1")
-            self.forwards = _forwards()
-            nft(uplink_rules(self.name, self.block, self.forwards))  # before the link is up: never without
+            self._rule_uplink()  # before the link is up: never without
             ipr.addr("add", index=index, address=str(self.block[1]), prefixlen=30)
             ipr.link("set", index=index, state="up")
+
+    def _rule_uplink(self) -> None:
+        """Write our table on the computer anew, in one transaction: whether the computer forwards may have changed."""
+        assert self.block is not None
+        self.forwards = _forwards()
+        emptied = f"table ip {self.name}\ndelete table ip {self.name}\n"
+        nft(emptied + uplink_rules(self.name, self.block, self.forwards))
 
     def _build_inner(self, ipr: IPRoute) -> None:
         """Addresses, routes and settings of the outside namespace. The fabric answers no ARP: its MAC is fixed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from azlan.engines.bpf.kernel import Map, Word, wait_for_packets
@@ -85,7 +85,10 @@ class Tables:
         self._epoch = epoch
         self.contents: dict[int, Entries] = {}
         self.pointers: dict[str, dict[bytes, Pointer]] = {}
-        self._retired: set[int] = set()
+        self._retired: dict[int, bytes | None] = {}
+        """Content that was replaced → the one pointer that may lead to it, None where that is not known."""
+        self._dead: dict[str, set[bytes]] = {}
+        """Pointers that lead nowhere since a flip."""
         self._flipped = 0.0
 
     @property
@@ -105,7 +108,9 @@ class Tables:
             unfinished = {key: Pointer(0, p.old, p.old) for key, p in held.items() if p.epoch > now}
             self._maps[name].update({key: pack_pointer(name, key, p) for key, p in unfinished.items()})
             self.pointers[name] = held | unfinished
-        self._retired = set(self.contents) - {target[0] for target in self.in_force("pointers").values()}
+        used = {target[0] for target in self.in_force("pointers").values()}
+        self._retired = dict.fromkeys(self.contents.keys() - used)
+        self._dead = {n: {k for k, p in self.pointers[n].items() if p.at(now) is None} for n in POINTER_MAPS}
         self._flipped = time.monotonic()
 
     def in_force(self, name: str) -> dict[bytes, Target]:
@@ -150,32 +155,32 @@ class Tables:
             fresh = {key: Pointer(following, self.target(name, key), target) for key, target in targets.items()}
             self._maps[name].update({key: pack_pointer(name, key, pointer) for key, pointer in fresh.items()})
             held |= fresh
+            self._dead[name] |= {key for key, pointer in fresh.items() if pointer.new is None}
             if name == "pointers":
-                self._retired |= {p.old[0] for p in fresh.values() if p.old and p.old != p.new}
+                self._retired |= {p.old[0]: key for key, p in fresh.items() if p.old and p.old != p.new}
         self._epoch.store(following)
         self._flipped = time.monotonic()
 
     def _collect(self, spared: set[int]) -> None:
         """Delete pointers that lead nowhere and content that none leads to, but for what is about to be led to again."""
-        now = self.epoch
-        for name in POINTER_MAPS:
-            dead = [key for key, pointer in self.pointers[name].items() if pointer.at(now) is None]
+        for name, suspects in self._dead.items():
+            dead = [key for key in suspects if self.target(name, key) is None]
             self._maps[name].remove(dead)
             for key in dead:
-                del self.pointers[name][key]
-        if not self._retired:
-            return
-        retired = self._retired - self._used(self._retired) - spared
+                self.pointers[name].pop(key, None)
+            suspects.clear()
+        retired = [content for content, key in self._retired.items() if not self._leads(key, content)]
+        retired = [content for content in retired if content not in spared]
         for name in TABLE_MAPS:
             self._maps[name].remove(key for content in retired for key in self.contents.get(content, {}).get(name, ()))
         for content in retired:
             self.contents.pop(content, None)
-        self._retired = set()
+        self._retired = {}
 
-    def _used(self, contents: Iterable[int]) -> set[int]:
-        """Those of these contents that a pointer leads to again."""
-        wanted = set(contents)
-        return {target[0] for target in self.in_force("pointers").values()} & wanted
+    def _leads(self, key: bytes | None, content: int) -> bool:
+        """Whether a pointer leads to the content, again or still."""
+        target = self.target("pointers", key) if key is not None else None
+        return target is not None and target[0] == content
 
     def drifted(self) -> set[int]:
         """Content ids whose entries in the kernel are not those of the mirror; read back, nothing changed."""

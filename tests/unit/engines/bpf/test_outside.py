@@ -262,6 +262,18 @@ async def test_a_network_of_the_computers_own_is_not_taken_from_it(cloud: Cloud)
 
 
 @pytest.mark.root
+async def test_a_computer_that_begins_to_forward_is_noticed_at_the_next_start(cloud: Cloud) -> None:
+    await cloud.apply()
+    assert any("ip_forward is 0" in warning for warning in await cloud.engine.warnings())
+    assert "masquerade" not in cloud.computer.run("nft", "list", "ruleset").stdout
+    cloud.computer.do(lambda _: sysctl("net/ipv4/ip_forward", "1"))
+    await cloud.engine.close()
+    cloud.engine = cloud.new_engine()
+    assert await cloud.engine.warnings() == ()
+    assert cloud.computer.run("nft", "list", "ruleset").stdout.count("masquerade") == 1
+
+
+@pytest.mark.root
 async def test_destroy_leaves_nothing_on_the_computer(cloud: Cloud) -> None:
     network = cloud.network
     network.vnet("a", "10.0.0.0/16")
