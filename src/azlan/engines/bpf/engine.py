@@ -329,6 +329,8 @@ class BpfEngine:
                 words = struct.unpack(f"<{len(value) // 8}Q", value)
                 totals = (sum(words[index::_WORDS]) for index in range(len(COUNTERS)))
                 counted[nic] = {name: total for name, total in zip(COUNTERS, totals, strict=True) if total}
+        if not counted.get(FABRIC):
+            counted.pop(FABRIC, None)
         return counted
 
     def _plug(self, nic: Nic, namespace: Path, name: str) -> None:
