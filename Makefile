@@ -10,14 +10,14 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { command -v "$$python"; break; }; done)
 BIN := .venv/bin
-PIP := python -m pip --disable-pip-version-check --no-input --quiet
+PIP := python -m pip --disable-pip-version-check --no-input -qq
 
 # The machine's own place for what several checkouts share, or the user's.
 CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/azlan,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/azlan)
 AZ_FOLDER := $(CACHE)/azure-cli
 
 RUN_PACKAGES := crun mmdebstrap clang libbpf-dev linux-libc-dev nftables iproute2 util-linux kmod ca-certificates \
-	debian-archive-keyring python3-venv
+	debian-archive-keyring gpg python3-venv
 TEST_PACKAGES := iputils-ping procps
 
 help: ## Show what there is to make

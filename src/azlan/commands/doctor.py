@@ -63,7 +63,7 @@ def examine(wanted: Wanted) -> list[Check]:
     if wanted.engine == "bpf":
         checks[1:1] = [_root, _kernel, _bpf, _bpffs, _veth, _libbpf, _clang, _nft, _routes]
     if wanted.machines == "containers":
-        checks += [_user_namespaces, _overlay, _cgroups, _crun, _mmdebstrap, _tar, _keyring, _images, _space]
+        checks += [_machines, _user_namespaces, _overlay, _cgroups, _crun, _mmdebstrap, _keyring, _images, _space]
     return [_safely(check, wanted) for check in checks]
 
 
@@ -188,9 +188,14 @@ def _program(name: str, package: str, *arguments: str) -> Check:
     return Check(name, "ok", first[0] if first else path)
 
 
-def _tar(_: Wanted) -> Check:
-    """tar with extended attributes, which images are moved with."""
-    return _program("tar", "tar", "--version")
+def _machines(_: Wanted) -> Check:
+    """What the containers themselves say they lack."""
+    from azlan.machines.requirements import problems
+
+    found = problems()
+    if not found:
+        return Check("machines", "ok", "all they need is there")
+    return Check("machines", "failed", f"{len(found)} missing", " ".join(found))
 
 
 def _user_namespaces(_: Wanted) -> Check:

@@ -12,13 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-CLOUD_NAME = "Azlan"
+from azlan.providers.compute.images import alias_document
 
-_IMAGE_ALIASES = {
-    "Debian12": ("Debian", "debian-12", "12-gen2"),
-    "Ubuntu2204": ("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"),
-    "Ubuntu2404": ("Canonical", "ubuntu-24_04-lts", "server"),
-}
+CLOUD_NAME = "Azlan"
 
 
 class CloudMetadata:
@@ -52,21 +48,8 @@ class CloudMetadata:
         )
 
     async def aliases(self, _request: Request) -> Response:
-        """`az vm create --image Ubuntu2204`: the alias document az reads (arm-compute/quickstart-templates/aliases.json)."""
-        images = {
-            alias: {"publisher": publisher, "offer": offer, "sku": sku, "version": "latest", "architecture": "x64"}
-            for alias, (publisher, offer, sku) in _IMAGE_ALIASES.items()
-        }
-        return JSONResponse(
-            {
-                "$schema": "http://schema.management.azure.com/schemas/2015-01-01/deploymentTemplate.json",
-                "contentVersion": "1.0.0.0",
-                "parameters": {},
-                "variables": {},
-                "resources": [],
-                "outputs": {"aliases": {"type": "object", "value": {"Linux": images, "Windows": {}}}},
-            }
-        )
+        """`az vm create --image Ubuntu2204`: the alias document az reads."""
+        return JSONResponse(alias_document())
 
     def document(self) -> dict[str, Any]:
         """The cloud, by its AAD-style authority; a client that wants AD FS overrides `loginEndpoint` with `/adfs`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -54,10 +54,9 @@ class Tenant:
 
 
 @pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """scrypt is slow on purpose; these tests are about everything else."""
     monkeypatch.setattr(directory_module, "_SCRYPT_N", 2)
-    yield
 
 
 _KEYS: dict[str, str] = {}
