@@ -1,7 +1,8 @@
 """Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
 
 Steps: `peer`, `unpeer`, `sync`, `rule`, `vnet`, `machine`, `power`, `group`, `network`, `traffic`, `refused` (a step and
-the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`, `parts`). A flow is `from -> to|address protocol [port]`.
+the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`, `parts`).
+A flow is `from -> to|address protocol [port]`.
 """
 
 from __future__ import annotations
