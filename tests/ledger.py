@@ -22,18 +22,6 @@ from azlan.arm.writes import Request, Rules, Unit
 from azlan.base.errors import ArmError
 from azlan.base.ids import parse_id
 from azlan.contract.facts import Fact
-from azlan.providers.network import (
-    bastion_hosts,
-    default_security_rules,
-    locations,
-    network_interfaces,
-    network_security_groups,
-    public_ip_addresses,
-    security_rules,
-    subnets,
-    virtual_network_peerings,
-    virtual_networks,
-)
 
 SUBSCRIPTION = "22222222-2222-2222-2222-222222222222"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/test-rg"
@@ -55,22 +43,10 @@ MACHINE = ResourceType(
 )
 """Stands for the real type: all that matters here is that it refers to network interfaces."""
 
-MODULES = (
-    bastion_hosts,
-    network_interfaces,
-    network_security_groups,
-    public_ip_addresses,
-    security_rules,
-    subnets,
-    virtual_network_peerings,
-    virtual_networks,
-)
-
 
 def registry() -> Registry:
-    return Registry.of(
-        [*(module.RESOURCE for module in MODULES), MACHINE], [*default_security_rules.ROUTES, *locations.ROUTES]
-    )
+    found = Registry.discover("azlan.providers.network")
+    return Registry.of([*found.types.values(), MACHINE], [compiled.route for compiled in found.routes])
 
 
 def network_id(path: str) -> str:

@@ -33,7 +33,6 @@ from azlan.providers.network.shapes import (
     invalid,
     items,
     location_of,
-    must_exist,
     parent_key,
     public_address_taken,
     ref_key,
@@ -44,6 +43,24 @@ from azlan.providers.network.shapes import (
 
 CONFIGURATIONS = "ipConfigurations"
 CONFIGURATIONS_A_NIC = 256
+
+JOINED = (
+    ("gatewayLoadBalancer", "loadBalancers/frontendIPConfigurations", "loadBalancers/frontendIPConfigurations/join"),
+    ("applicationSecurityGroups[]", "applicationSecurityGroups", "applicationSecurityGroups/joinIpConfiguration"),
+    ("virtualNetworkTaps[]", "virtualNetworkTaps", "virtualNetworkTaps/join"),
+    (
+        "applicationGatewayBackendAddressPools[]",
+        "applicationGateways/backendAddressPools",
+        "applicationGateways/backendAddressPools/join",
+    ),
+    (
+        "loadBalancerBackendAddressPools[]",
+        "loadBalancers/backendAddressPools",
+        "loadBalancers/backendAddressPools/join",
+    ),
+    ("loadBalancerInboundNatRules[]", "loadBalancers/inboundNatRules", "loadBalancers/inboundNatRules/join"),
+)
+"""What else an IP configuration may refer to: member, type, permission, the latter two below Microsoft.Network."""
 
 
 class NetworkInterfaceIPConfigurationPropertiesFormat(Shape):
@@ -179,7 +196,7 @@ def _check_configurations(write: Write) -> list[Json]:
                 "SubnetRequired",
                 f"IP configuration {config['name']} of network interface {write.id} must reference a subnet.",
             )
-        _refuse_what_is_not_there(write, config["name"], properties)
+        _refuse_ipv6(write, config["name"], properties)
     _check_primary(write, configs)
     subnets = {ref_key(config["properties"]["subnet"]) for config in configs}
     if len(subnets) > 1:
@@ -190,17 +207,8 @@ def _check_configurations(write: Write) -> list[Json]:
     return configs
 
 
-def _refuse_what_is_not_there(write: Write, name: str, properties: Json) -> None:
-    """What no type of Azlan's stands behind yet, and IPv6 addresses, which its machines do not get."""
-    must_exist(
-        write,
-        properties.get("gatewayLoadBalancer"),
-        *items(properties, "applicationSecurityGroups"),
-        *items(properties, "virtualNetworkTaps"),
-        *items(properties, "applicationGatewayBackendAddressPools"),
-        *items(properties, "loadBalancerBackendAddressPools"),
-        *items(properties, "loadBalancerInboundNatRules"),
-    )
+def _refuse_ipv6(write: Write, name: str, properties: Json) -> None:
+    """IPv6 addresses, which Azlan's machines do not get."""
     if properties["privateIPAddressVersion"] == "IPv6":
         raise invalid(
             "IPv6NotSupported",
@@ -413,6 +421,14 @@ RESOURCE = ResourceType(
             "properties.networkSecurityGroup.id",
             (SECURITY_GROUP,),
             permission="Microsoft.Network/networkSecurityGroups/join/action",
+        ),
+        *(
+            Reference(
+                f"properties.ipConfigurations[].properties.{member}.id",
+                (f"Microsoft.Network/{type}",),
+                permission=f"Microsoft.Network/{permission}/action",
+            )
+            for member, type, permission in JOINED
         ),
     ),
     accept=accept,

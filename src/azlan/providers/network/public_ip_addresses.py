@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from azlan.arm.resource import Read, ResourceType, Row, View, Write
+from azlan.arm.resource import Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 from azlan.contract.facts import Fact, PublicAddress
@@ -23,7 +23,6 @@ from azlan.providers.network.shapes import (
     fold,
     invalid,
     location_of,
-    must_exist,
     normal_location,
     referring,
     resource_guid,
@@ -127,7 +126,6 @@ def accept(write: Write) -> None:
     _check_sku(write, sku["name"])
     _check_values(write)
     _check_label(write)
-    must_exist(write, properties.get("publicIPPrefix"))
     if properties["publicIPAllocationMethod"] == "Static":
         if "ipAddress" not in write.state:
             write.state["ipAddress"] = new_public_address(write)
@@ -244,6 +242,13 @@ RESOURCE = ResourceType(
     api_versions=API_VERSIONS,
     model=PublicIPAddress,
     read_only=("properties.resourceGuid", "properties.ipConfiguration", "properties.ipAddress"),
+    references=(
+        Reference(
+            "properties.publicIPPrefix.id",
+            ("Microsoft.Network/publicIPPrefixes",),
+            permission="Microsoft.Network/publicIPPrefixes/join/action",
+        ),
+    ),
     accept=accept,
     facts=facts,
     view=view,

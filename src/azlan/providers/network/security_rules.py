@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from azlan.arm.resource import ResourceType, View, Write
+from azlan.arm.resource import Reference, ResourceType, View, Write
 from azlan.providers.network import rules
 from azlan.providers.network.shapes import (
     API_VERSIONS,
@@ -18,7 +18,6 @@ from azlan.providers.network.shapes import (
     fold,
     invalid,
     items,
-    must_exist,
     settle,
 )
 
@@ -60,8 +59,6 @@ def accept(write: Write) -> None:
     settle(write, SecurityRule)
     properties = write.properties
     rules.check(write.id, properties)
-    for side in ("source", "destination"):
-        must_exist(write, *items(properties, f"{side}ApplicationSecurityGroups"))
     siblings = items(write.parent.properties, rules.COLLECTION)
     if len(siblings) > RULES_A_GROUP:
         raise invalid(
@@ -88,6 +85,14 @@ RESOURCE = ResourceType(
     inline=rules.COLLECTION,
     location="none",
     tags=False,
+    references=tuple(
+        Reference(
+            f"properties.{side}ApplicationSecurityGroups[].id",
+            ("Microsoft.Network/applicationSecurityGroups",),
+            permission="Microsoft.Network/applicationSecurityGroups/joinNetworkSecurityRule/action",
+        )
+        for side in ("source", "destination")
+    ),
     accept=accept,
     view=view,
     display={"singular": "security rule", "plural": "security rules"},

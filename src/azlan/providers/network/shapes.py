@@ -252,15 +252,4 @@ def in_use_subnet(name: str, user: str) -> ArmError:
     )
 
 
-def must_exist(write: Write, *references: Any) -> None:
-    """Raise `InvalidResourceReference` for a reference to what Azlan has no type for, or that does not exist.
-
-    Used where no type is declared yet, so that the reference cannot be part of the declaration.
-    """
-    for reference in references:
-        target = reference.get("id") if isinstance(reference, Mapping) else None
-        if target and write.get(key_of(target)) is None:
-            raise not_found_there(write.id, target)
-
-
 OnOff = Annotated[Literal["Enabled", "Disabled"], fold("Enabled", "Disabled")]

@@ -31,7 +31,6 @@ from azlan.providers.network.shapes import (
     fold,
     invalid,
     items,
-    must_exist,
     referring,
     same_region,
     settle,
@@ -39,6 +38,7 @@ from azlan.providers.network.shapes import (
 )
 
 SUBNETS_A_NETWORK = 3000
+BASTION_SUBNET = "azurebastionsubnet"
 
 PRIVATE_ENDPOINT_POLICIES = ("Enabled", "Disabled", "NetworkSecurityGroupEnabled", "RouteTableEnabled")
 DISABLED_POLICIES_FROM = "2022-05-01"
@@ -143,15 +143,11 @@ def accept(write: Write) -> None:
     location = write.parent.location
     same_region(write, (properties.get("networkSecurityGroup") or {}).get("id"), location)
     same_region(write, (properties.get("routeTable") or {}).get("id"), location)
-    must_exist(
-        write,
-        properties.get("routeTable"),
-        properties.get("natGateway"),
-        properties.get("serviceGateway"),
-        *items(properties, "serviceEndpointPolicies"),
-        *items(properties, "ipAllocations"),
-        *items(properties, "applicationGatewayIPConfigurations"),
-    )
+    if write.id.name.lower() == BASTION_SUBNET and "routeTable" in properties:
+        raise invalid(
+            "RouteTableCannotBeAttachedForAzureBastionSubnet",
+            f"Route table {properties['routeTable']['id']} cannot be attached to subnet {write.id}.",
+        )
 
 
 def _check_place(write: Write, nets: list[str]) -> None:
@@ -232,6 +228,27 @@ RESOURCE = ResourceType(
             "properties.networkSecurityGroup.id",
             (SECURITY_GROUP,),
             permission="Microsoft.Network/networkSecurityGroups/join/action",
+        ),
+        Reference(
+            "properties.routeTable.id",
+            ("Microsoft.Network/routeTables",),
+            permission="Microsoft.Network/routeTables/join/action",
+        ),
+        Reference(
+            "properties.natGateway.id",
+            ("Microsoft.Network/natGateways",),
+            permission="Microsoft.Network/natGateways/join/action",
+        ),
+        Reference(
+            "properties.serviceEndpointPolicies[].id",
+            ("Microsoft.Network/serviceEndpointPolicies",),
+            permission="Microsoft.Network/serviceEndpointPolicies/join/action",
+        ),
+        Reference("properties.serviceGateway.id", ("Microsoft.Network/serviceGateways",)),
+        Reference("properties.ipAllocations[].id", ("Microsoft.Network/IpAllocations",)),
+        Reference(
+            "properties.applicationGatewayIPConfigurations[].id",
+            ("Microsoft.Network/applicationGateways/gatewayIPConfigurations",),
         ),
     ),
     accept=accept,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Annotated, Any, ClassVar, Literal
 
-from azlan.arm.resource import Action, ActionContext, Json, Read, ResourceType, Row, View, Write
+from azlan.arm.resource import Action, ActionContext, Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.nets import address, network
 from azlan.contract.facts import Fact, Peering, PeeringState, Space, Subnet
 from azlan.providers.network import peering
@@ -26,7 +26,6 @@ from azlan.providers.network.shapes import (
     invalid,
     items,
     location_of,
-    must_exist,
     normal_location,
     ref_key,
     resource_guid,
@@ -157,7 +156,6 @@ def _check_options(write: Write) -> None:
         )
     if "encryption" in properties:
         properties["encryption"].setdefault("enforcement", "AllowUnencrypted")
-    must_exist(write, properties.get("ddosProtectionPlan"), *items(properties, "ipAllocations"))
 
 
 def view(view: View) -> None:
@@ -252,6 +250,14 @@ RESOURCE = ResourceType(
     model=VirtualNetwork,
     name_pattern=r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?",
     read_only=("properties.resourceGuid", "properties.flowLogs", "properties.defaultPublicNatGateway"),
+    references=(
+        Reference(
+            "properties.ddosProtectionPlan.id",
+            ("Microsoft.Network/ddosProtectionPlans",),
+            permission="Microsoft.Network/ddosProtectionPlans/join/action",
+        ),
+        Reference("properties.ipAllocations[].id", ("Microsoft.Network/IpAllocations",)),
+    ),
     accept=accept,
     removed=peering.network_removed,
     in_use=subnet_in_use,
