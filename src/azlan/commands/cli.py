@@ -279,10 +279,11 @@ def list_users(state: StateDir = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    table = Table("Name", "Kind", "Object id", "Application id", "Created")
-    for user in found:
-        table.add_row(user["name"], user["kind"], user["objectId"], user["applicationId"] or "", user["created"])
-    Console().print(table)
+    rows = [("NAME", "KIND", "OBJECT ID", "APPLICATION ID")]
+    rows += [(user["name"], user["kind"], user["objectId"], user["applicationId"] or "") for user in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:  # ids are there to be copied: a line too long for the terminal is better than half an id
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 @users.command("remove")
