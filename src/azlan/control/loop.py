@@ -116,7 +116,9 @@ class Loops:
         failed = False
         while True:
             try:
-                await asyncio.wait_for(event.wait(), RETRY_FAILED_PARTS if failed else None)
+                # Not wait_for: before Python 3.12 it can lose a cancellation that comes with the event.
+                async with asyncio.timeout(RETRY_FAILED_PARTS if failed else None):
+                    await event.wait()
             except TimeoutError:
                 pass
             event.clear()
@@ -168,7 +170,8 @@ class Loops:
         waiting = False
         while True:
             try:
-                await asyncio.wait_for(event.wait(), OBSERVE_WHILE_WAITING if waiting else None)
+                async with asyncio.timeout(OBSERVE_WHILE_WAITING if waiting else None):
+                    await event.wait()
             except TimeoutError:
                 # A notification can be lost with the process that would have sent it; what is seen cannot.
                 await self._observe_quietly()

@@ -112,7 +112,8 @@ class FabricClient:
     async def call(self, request: wire.Apply | wire.Observe | wire.Probe | wire.Counters | wire.Run) -> object:
         """Send and await the answer. Raises ConnectionError, LookupError, or RuntimeError with the other side's words."""
         try:
-            await asyncio.wait_for(self._connected.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._connected.wait()
         except TimeoutError:
             raise ConnectionError(f"no fabric process answers at {self._path}") from None
         assert self._writer is not None

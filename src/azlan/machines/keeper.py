@@ -103,7 +103,9 @@ class Keeper:
             if self._desired is desired:
                 self.settled = True
             try:
-                await asyncio.wait_for(self._changed(desired), retry)
+                # Not wait_for: before Python 3.12 it can lose a cancellation that comes with the change.
+                async with asyncio.timeout(retry):
+                    await self._changed(desired)
             except TimeoutError:
                 pass
 
