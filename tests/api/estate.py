@@ -28,6 +28,7 @@ IMAGE = {
 NETWORK = "Microsoft.Network"
 VNETS = f"{NETWORK}/virtualNetworks"
 GROUPS = f"{NETWORK}/networkSecurityGroups"
+ROUTES = f"{NETWORK}/routeTables"
 NICS = f"{NETWORK}/networkInterfaces"
 ADDRESSES = f"{NETWORK}/publicIPAddresses"
 BASTIONS = f"{NETWORK}/bastionHosts"
@@ -88,6 +89,17 @@ def security_group(**rules: Json) -> Json:
         "location": LOCATION,
         "properties": {"securityRules": [{"name": name, **given} for name, given in rules.items()]},
     }
+
+
+def route_table(**routes: str) -> Json:
+    """Routes: name → prefix, all to an appliance."""
+    made = [{"name": name, **route(prefix)} for name, prefix in routes.items()]
+    return {"location": LOCATION, "properties": {"routes": made}}
+
+
+def route(prefix: str, hop: str = "VirtualAppliance", address: str | None = "10.0.0.9") -> Json:
+    properties = {"addressPrefix": prefix, "nextHopType": hop}
+    return {"properties": properties if address is None else {**properties, "nextHopIpAddress": address}}
 
 
 def address(sku: str = "Standard", method: str = "Static", **properties: Any) -> Json:
@@ -151,6 +163,7 @@ TEMPLATE: Json = {
 ESTATE: tuple[tuple[str, Json], ...] = (
     (f"{GROUPS}/nsg-1", security_group(ssh=rule(1000))),
     (f"{GROUPS}/nsg-free", security_group()),
+    (f"{ROUTES}/routes-1", route_table(default="0.0.0.0/0")),
     (
         f"{VNETS}/vnet-1",
         vnet(
@@ -158,7 +171,7 @@ ESTATE: tuple[tuple[str, Json], ...] = (
             subnets={
                 "subnet-1": {"addressPrefix": "10.0.0.0/24", "networkSecurityGroup": ref(f"{GROUPS}/nsg-1")},
                 "AzureBastionSubnet": "10.0.1.0/26",
-                "empty": "10.0.2.0/29",
+                "routed": {"addressPrefix": "10.0.2.0/29", "routeTable": ref(f"{ROUTES}/routes-1")},
             },
         ),
     ),

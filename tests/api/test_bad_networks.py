@@ -13,12 +13,15 @@ from api.estate import (
     GROUPS,
     LOCATION,
     NICS,
+    ROUTES,
     VMS,
     VNETS,
     address,
     bastion,
     nic,
     ref,
+    route,
+    route_table,
     rule,
     security_group,
     subnet,
@@ -229,6 +232,18 @@ RULES = (
         status=404,
     ),
 )
+
+ROUTE_CASES = (
+    Bad("a hop nobody knows", f"{ROUTES}/routes-1/routes/r", route("10.8.0.0/16", "Wormhole"), "InvalidRequestFormat",
+        detail=("InvalidJson", "Wormhole")),
+    Bad("an appliance without an address", f"{ROUTES}/routes-1/routes/r",
+        route("10.8.0.0/16", "VirtualAppliance", None), "MissingNextHopIpAddress"),
+    Bad("host bits", f"{ROUTES}/routes-1/routes/r", route("10.8.0.1/16"), "InvalidCIDRNotation"),
+    Bad("one prefix twice", f"{ROUTES}/new", route_table(a="10.8.0.0/16", b="10.8.0.0/16"), "RouteConflict"),
+    Bad("in a table that is not there", f"{ROUTES}/gone/routes/r", route("10.8.0.0/16"), "ParentResourceNotFound", status=404),
+    Bad("a table of a subnet", f"{ROUTES}/routes-1", None, "InUseRouteTableCannotBeDeleted",
+        "Route table routes-1 is in use and cannot be deleted.", method="DELETE"),
+)  # fmt: skip
 
 ADDRESS_CASES = (
     Bad(
@@ -444,6 +459,11 @@ async def test_subnets(estate: Cloud, bad: Bad) -> None:
 
 @pytest.mark.parametrize("bad", RULES, ids=str)
 async def test_security_rules(estate: Cloud, bad: Bad) -> None:
+    await check(estate, bad)
+
+
+@pytest.mark.parametrize("bad", ROUTE_CASES, ids=str)
+async def test_routes(estate: Cloud, bad: Bad) -> None:
     await check(estate, bad)
 
 

@@ -185,8 +185,9 @@ async def test_subnet_join_is_asked_for(estate: Cloud) -> None:
     assert error["message"] == (
         f"The client '{name}' with object id '{id}' has permission to perform action '{NICS}/write' on scope "
         f"'{estate.arm.id(f'{NICS}/new')}'; however, it does not have permission to perform action(s) "
-        f"'{VNETS}/subnets/join/action' on the linked scope(s) '{estate.arm.id(f'{VNETS}/vnet-1/subnets/subnet-1')}' (respectively) or the linked scope(s) are "
-        "invalid."
+        f"'{VNETS}/subnets/join/action' on the linked scope(s) "
+        f"'{estate.arm.id(f'{VNETS}/vnet-1/subnets/subnet-1')}' (respectively) or "
+        "the linked scope(s) are invalid."
     )
 
 
