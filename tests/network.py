@@ -1,4 +1,4 @@
-"""From the scenarios' short form to an ARM template: VNets, NSGs, NICs and VMs as users of Azure declare them."""
+"""From the scenarios' short form to an ARM template: VNets, NSGs, route tables, NICs and VMs as users of Azure declare them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 VNETS = "Microsoft.Network/virtualNetworks"
 GROUPS = "Microsoft.Network/networkSecurityGroups"
+TABLES = "Microsoft.Network/routeTables"
+PUBLIC_IPS = "Microsoft.Network/publicIPAddresses"
 NICS = "Microsoft.Network/networkInterfaces"
 VMS = "Microsoft.Compute/virtualMachines"
 
@@ -18,27 +20,32 @@ IMAGE = {
 
 
 def vnet(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """A VNet resource; `space` is a prefix or several, a subnet a prefix or `{prefix, security_group}`."""
+    """A VNet resource; `space` is a prefix or several, a subnet a prefix or `{prefix, security_group, route_table}`."""
     space = given["space"]
     subnets = []
+    depends = []
     for subnet, spec in given.get("subnets", {}).items():
         spec = {"prefix": spec} if isinstance(spec, str) else spec
         properties: dict[str, Any] = {"addressPrefix": spec["prefix"]}
-        if spec.get("security_group"):
-            properties["networkSecurityGroup"] = {"id": f"[resourceId('{GROUPS}', '{spec['security_group']}')]"}
+        for member, type, key in (
+            ("networkSecurityGroup", GROUPS, "security_group"),
+            ("routeTable", TABLES, "route_table"),
+        ):
+            if spec.get(key):
+                properties[member] = {"id": f"[resourceId('{type}', '{spec[key]}')]"}
+                depends.append(properties[member]["id"])
         subnets.append({"name": subnet, "properties": properties})
     return {
         "type": VNETS,
         "apiVersion": "2024-05-01",
         "name": name,
         "location": given.get("location", "eastus2"),
-        "dependsOn": [f"[resourceId('{GROUPS}', '{s['security_group']}')]" for s in given.get("subnets", {}).values()
-                      if isinstance(s, dict) and s.get("security_group")],
+        "dependsOn": depends,
         "properties": {
             "addressSpace": {"addressPrefixes": [space] if isinstance(space, str) else space},
             "subnets": subnets,
         },
-    }  # fmt: skip
+    }
 
 
 def rule(given: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +62,22 @@ def rule(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def route(given: dict[str, Any]) -> dict[str, Any]:
+    """The properties of a route: `prefix`, `hop`, and the `address` of an appliance."""
+    properties = {"addressPrefix": given["prefix"], "nextHopType": given["hop"]}
+    return properties | ({"nextHopIpAddress": given["address"]} if "address" in given else {})
+
+
+def route_table(name: str, routes: dict[str, Any], location: str = "eastus2") -> dict[str, Any]:
+    return {
+        "type": TABLES,
+        "apiVersion": "2024-05-01",
+        "name": name,
+        "location": location,
+        "properties": {"routes": [{"name": key, "properties": route(value)} for key, value in routes.items()]},
+    }
+
+
 def security_group(name: str, rules: dict[str, Any], location: str = "eastus2") -> dict[str, Any]:
     return {
         "type": GROUPS,
@@ -66,7 +89,10 @@ def security_group(name: str, rules: dict[str, Any], location: str = "eastus2") 
 
 
 def machine(name: str, given: dict[str, Any], location: str, previous: str | None) -> list[dict[str, Any]]:
-    """A NIC and its VM. `previous` is the machine before in the file: its NIC takes its address first."""
+    """A NIC and its VM, and its public IP with `public: true`; with `forwarding: true` the NIC forwards.
+
+    `previous` is the machine before in the file: its NIC takes its address first.
+    """
     network, subnet = given["subnet"].split("/")
     properties: dict[str, Any] = {
         "ipConfigurations": [
@@ -80,6 +106,22 @@ def machine(name: str, given: dict[str, Any], location: str, previous: str | Non
         ]
     }
     depends = [f"[resourceId('{VNETS}', '{network}')]"]
+    if given.get("forwarding"):
+        properties["enableIPForwarding"] = True
+    public = []
+    if given.get("public"):
+        public.append(
+            {
+                "type": PUBLIC_IPS,
+                "apiVersion": "2024-05-01",
+                "name": f"{name}-ip",
+                "location": location,
+                "sku": {"name": "Standard"},
+                "properties": {"publicIPAllocationMethod": "Static"},
+            }
+        )
+        depends.append(f"[resourceId('{PUBLIC_IPS}', '{name}-ip')]")
+        properties["ipConfigurations"][0]["properties"]["publicIPAddress"] = {"id": depends[-1]}
     if previous is not None:
         depends.append(f"[resourceId('{NICS}', '{previous}-nic')]")
     if given.get("security_group"):
@@ -110,7 +152,7 @@ def machine(name: str, given: dict[str, Any], location: str, previous: str | Non
             "networkProfile": {"networkInterfaces": [{"id": f"[resourceId('{NICS}', '{name}-nic')]"}]},
         },
     }
-    return [nic, vm]
+    return [*public, nic, vm]
 
 
 def template(network: dict[str, Any], vnets_elsewhere: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -121,6 +163,7 @@ def template(network: dict[str, Any], vnets_elsewhere: dict[str, Any] | None = N
     vnets = network.get("vnets", {})
     known = {**(vnets_elsewhere or {}), **vnets}
     resources = [security_group(name, rules) for name, rules in network.get("security_groups", {}).items()]
+    resources += [route_table(name, routes) for name, routes in network.get("route_tables", {}).items()]
     resources += [vnet(name, given) for name, given in vnets.items()]
     previous: str | None = None
     for name, given in network.get("machines", {}).items():

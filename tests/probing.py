@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from azlan.base import linux
 from azlan.contract.engine import Drop, Engine, Flow
 from azlan.contract.world import World
@@ -26,11 +28,13 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True)
 class Fate:
-    """`drop` is the reason's name, or None; `to` the machine it was handed to; `ttl` as the receiver saw it."""
+    """`drop` is the reason's name, or None; `to` the machine it was handed to; `ttl` as the receiver saw it, `back` as
+    the sender saw its answer's."""
 
     drop: str | None
     to: str | None = None
     ttl: int | None = None
+    back: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Guest:
     """Part key of its primary NIC."""
     address: str
     namespace: Path | None = None
+    public: str | None = None
 
 
 class Traffic(Protocol):
@@ -57,20 +62,35 @@ class Traffic(Protocol):
 class Prober(Protocol):
     async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate: ...
 
-    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic: ...
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int, guests: list[Guest]) -> Traffic: ...
 
 
 class Verdicts:
-    """Asks the engine."""
+    """Asks the engine, once for every NIC on the way there and back: what comes to a NIC that has not its address is
+    sent on by it, as an appliance does."""
 
     def __init__(self, engine: Engine, world: Callable[[], World]) -> None:
         self._engine = engine
         self._world = world
 
     async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate:
-        verdict = await self._engine.probe(self._flow(source, destination, protocol, port))
-        by_nic = {guest.nic: guest.name for guest in guests}
-        return Fate(verdict.drop.value if verdict.drop else None, by_nic.get(verdict.to or ""))
+        by_nic = {guest.nic: guest for guest in guests}
+        first = self._flow(source, destination, protocol, port)
+        drop, target, ttl = await self.way(first, by_nic)
+        if drop is not None or target is None or destination == target.public:
+            return Fate(drop, target.name if target else None, ttl if target else None)
+        drop, _, back = await self.way(_answer(first, target), by_nic)
+        return Fate(drop, target.name, ttl, back)
+
+    async def way(self, flow: Flow, by_nic: dict[str, Guest]) -> tuple[str | None, Guest | None, int]:
+        """(drop, who got it, its ttl there)."""
+        for ttl in range(64, 0, -1):
+            verdict = await self._engine.probe(flow)
+            got = by_nic.get(verdict.to or "")
+            if not verdict.allowed or got is None or flow.destination in (got.address, got.public):
+                return verdict.drop.value if verdict.drop else None, got, ttl
+            flow = msgspec.structs.replace(flow, nic=got.nic)
+        return "ttl", None, 0
 
     @staticmethod
     def _flow(source: Guest, destination: str, protocol: str, port: int, established: bool = False) -> Flow:
@@ -84,20 +104,33 @@ class Verdicts:
             established=established,
         )
 
-    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic:
-        started = await self._engine.probe(self._flow(source, target.address, protocol, port))
-        assert started.allowed, f"the traffic never began: {started}"
-        flow = self._flow(source, target.address, protocol, port, established=True)
-        return _Probed(self._engine, flow)
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int, guests: list[Guest]) -> Traffic:
+        fate = await self.fate(source, target.address, protocol, port, guests)
+        assert fate.drop is None, f"the traffic never began: {fate}"
+        there = self._flow(source, target.address, protocol, port, established=True)
+        return _Probed(self, (there, _answer(there, target)), {guest.nic: guest for guest in guests})
+
+
+def _answer(flow: Flow, target: Guest) -> Flow:
+    return Flow(
+        nic=target.nic,
+        source=flow.destination,
+        destination=flow.source,
+        protocol=flow.protocol,
+        source_port=flow.destination_port,
+        destination_port=flow.source_port,
+        established=True,
+    )
 
 
 class _Probed:
-    def __init__(self, engine: Engine, flow: Flow) -> None:
-        self._engine = engine
-        self._flow = flow
+    def __init__(self, verdicts: Verdicts, flows: tuple[Flow, Flow], guests: dict[str, Guest]) -> None:
+        self._verdicts = verdicts
+        self._flows = flows
+        self._guests = guests
 
     async def flows(self) -> bool:
-        return (await self._engine.probe(self._flow)).allowed
+        return all([(await self._verdicts.way(flow, self._guests))[0] is None for flow in self._flows])
 
     async def end(self) -> None:
         return None
@@ -153,7 +186,9 @@ class Packets:
 
     async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate:
         before = await self._reasons()
-        candidates = [g for g in guests if g.address == destination and g.namespace and g.namespace.exists()]
+        candidates = [
+            g for g in guests if destination in (g.address, g.public) and g.namespace and g.namespace.exists()
+        ]
         send = {"icmp": self._icmp, "tcp": self._tcp, "udp": self._udp}[protocol]
         reached = await asyncio.to_thread(send, source, destination, port, candidates)
         if reached is not None:
@@ -174,6 +209,7 @@ class Packets:
         sender = within(source.namespace, raw)
         listeners = {within(guest.namespace, raw): guest for guest in candidates if guest.namespace}
         seen: str | None = None
+        ttl: int | None = None
         try:
             sender.sendto(_echo(self._identifier, 1), (destination, 0))
             until = time.monotonic() + PATIENCE
@@ -186,9 +222,9 @@ class Packets:
                     if identifier != self._identifier:
                         continue
                     if kind == 8 and ready in listeners:
-                        seen = listeners[ready].name
+                        seen, ttl = listeners[ready].name, data[8]
                     if kind == 0 and ready is sender:
-                        return Fate(None, seen, data[8])
+                        return Fate(None, seen, ttl, data[8])
         finally:
             for opened in (sender, *listeners):
                 opened.close()
@@ -235,7 +271,7 @@ class Packets:
             for opened in (client, *receivers):
                 opened.close()
 
-    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int) -> Traffic:
+    async def traffic(self, source: Guest, target: Guest, protocol: str, port: int, guests: list[Guest]) -> Traffic:
         assert protocol == "tcp", "running traffic is a TCP connection here"
         return await asyncio.to_thread(_Connection, source, target, port)
 

@@ -1,8 +1,9 @@
 """Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
 
-Steps: `peer`, `unpeer`, `sync`, `rule`, `vnet`, `machine`, `power`, `group`, `network`, `traffic`, `refused` (a step and
-the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`, `parts`).
-A flow is `from -> to|address protocol [port]`.
+Steps: `peer`, `unpeer`, `sync`, `rule`, `route`, `vnet`, `subnet`, `machine`, `nic`, `power`, `group`, `network`, `traffic`,
+`refused` (a step and the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`,
+`parts`). A flow is `from -> to|to.public|address protocol [port]`; what is expected of it is a drop, `delivered`, or
+`{delivered: machine, ttl: 63, back: 64}`: the ttl with which it came there, and with which its answer came back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import yaml
 from azlan.contract.world import Nic, RouteGroup
 from client import ArmClient, ArmFailure
 from kit import Cloud
-from network import VNETS, template
+from network import NICS, PUBLIC_IPS, TABLES, VNETS, template
+from network import route as route_properties
 from network import rule as rule_properties
 from probing import Fate, Guest, Traffic
 
@@ -56,12 +58,15 @@ class Scenario:
             "parameters": {"password": {"value": PASSWORD}},
         }
         await self.arm.put(f"Microsoft.Resources/deployments/{name}", {"properties": properties})
-        for machine in network.get("machines", {}):
+        for machine, given in network.get("machines", {}).items():
             document = await self.arm.get(f"Microsoft.Network/networkInterfaces/{machine}-nic")
             address = document["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"]
+            public = None
+            if isinstance(given, dict) and given.get("public"):
+                public = (await self.arm.get(f"{PUBLIC_IPS}/{machine}-ip"))["properties"]["ipAddress"]
             vm = self.arm.id(f"Microsoft.Compute/virtualMachines/{machine}").lower()
             self.guests[machine] = Guest(
-                machine, f"nic:{document['id'].lower()}", address, self.cloud.namespace(f"machine:{vm}")
+                machine, f"nic:{document['id'].lower()}", address, self.cloud.namespace(f"machine:{vm}"), public
             )
 
     async def _step(self, step: dict[str, Any]) -> None:
@@ -117,13 +122,37 @@ class Scenario:
         else:
             await self.arm.put(path, {"properties": rule_properties(given)})
 
+    async def _do_route(self, given: dict[str, Any]) -> None:
+        path = f"{TABLES}/{given['table']}/routes/{given['name']}"
+        if given.get("delete"):
+            await self.arm.delete(path)
+        else:
+            await self.arm.put(path, {"properties": route_properties(given)})
+
+    async def _do_subnet(self, given: dict[str, Any]) -> None:
+        """Associate a subnet (`vnet/subnet`) with a route table, or with none."""
+        vnet, subnet = given["name"].split("/")
+        path = f"{VNETS}/{vnet}/subnets/{subnet}"
+        document = await self.arm.get(path)
+        document["properties"].pop("routeTable", None)
+        if given["route_table"]:
+            document["properties"]["routeTable"] = {"id": self.arm.id(f"{TABLES}/{given['route_table']}")}
+        await self.arm.put(path, document)
+
+    async def _do_nic(self, given: dict[str, Any]) -> None:
+        path = f"{NICS}/{given['machine']}-nic"
+        document = await self.arm.get(path)
+        document["properties"]["enableIPForwarding"] = given["forwarding"]
+        await self.arm.put(path, document)
+
     async def _do_power(self, given: dict[str, Any]) -> None:
         await self.arm.post(f"Microsoft.Compute/virtualMachines/{given['machine']}/{given['action']}")
 
     async def _do_traffic(self, given: dict[str, Any]) -> None:
         source, target, protocol, port = self._flow(given["flow"])
         prober = self.cloud.prober
-        self.running.append(await prober.traffic(self.guests[source], self.guests[target], protocol, port))
+        everyone = list(self.guests.values())
+        self.running.append(await prober.traffic(self.guests[source], self.guests[target], protocol, port, everyone))
 
     async def _do_refused(self, given: dict[str, Any]) -> None:
         step = {key: value for key, value in given.items() if key not in ("status", "code")}
@@ -180,9 +209,13 @@ class Scenario:
 
     async def _expect_flow(self, text: str, expected: Any) -> None:
         source, target, protocol, port = self._flow(text)
-        destination = self.guests[target].address if target in self.guests else target
-        to: str | None = target if target in self.guests else None
+        name, _, which = target.partition(".")
+        public = self.guests[name].public if name in self.guests and which == "public" else None
+        destination = public or (self.guests[target].address if target in self.guests else target)
+        to: str | None = name if public or target in self.guests else None
+        ttl = back = 64
         if isinstance(expected, dict):
+            ttl, back = expected.get("ttl", 64), expected.get("back", expected.get("ttl", 64))
             to, expected = expected["delivered"], "delivered"
         sender = self.guests[source]
         fate: Fate = await self.cloud.prober.fate(sender, destination, protocol, port, list(self.guests.values()))
@@ -190,4 +223,5 @@ class Scenario:
         assert seen == expected, f"{text}: expected {expected}, got {fate}"
         if expected == "delivered":
             assert fate.to == to, f"{text}: handed to {fate.to}"
-            assert fate.ttl in (None, 64), f"{text}: ttl {fate.ttl}"
+            assert fate.ttl in (None, ttl), f"{text}: ttl {fate.ttl}"
+            assert fate.back in (None, back), f"{text}: answered with ttl {fate.back}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -91,6 +91,20 @@ def _configure(netlink: IPRoute, link: Link) -> None:
                 netlink.route("replace", family=socket.AF_INET6, dst="::/0", gateway=_GATEWAY6, oif=index)
             except NetlinkError as error:
                 raise OSError(f"the IPv6 route of {link.name} cannot be set: {error}") from error
+
+
+def forward(namespace: Path, links: Iterable[str]) -> None:
+    """Have the namespace forward what comes in by these links, without telling senders of another way (the fabric has
+    none). For namespaces without a guest who could decide that."""
+
+    def work() -> None:
+        settings = Path("/proc/sys/net/ipv4/conf")
+        (settings / "all" / "send_redirects").write_text("0")
+        for name in links:
+            (settings / name / "send_redirects").write_text("0")
+            (settings / name / "forwarding").write_text("1")
+
+    inside(namespace, work)
 
 
 async def banner(namespace: Path, address: str, timeout: float) -> bytes:

@@ -1,5 +1,6 @@
 """Simulated machines: honest power states and no guest. Alone they need no privilege; given the bpf engine's ports and
-a folder, each has a bare network namespace with its NICs in it, as packets see a machine.
+a folder, each has a bare network namespace with its NICs in it, as packets see a machine. It forwards, as the guest of an
+appliance is set up to: the fabric hands it nothing to forward unless its NIC has IP forwarding.
 
     {folder}/{name}.net     the namespace, bound while the machine runs
     {folder}/{name}.json    what is remembered of it, so that a fresh process adopts it
@@ -96,6 +97,7 @@ class Namespaces:
             for at, (nic, name) in enumerate(zip(nics, names, strict=True))
         )
         await asyncio.to_thread(netns.configure, path, links)
+        await asyncio.to_thread(netns.forward, path, names)
         self._remember(msgspec.structs.replace(known, nics=wanted))
 
     async def remove(self, machine: PartKey) -> None:
