@@ -73,8 +73,13 @@ class Cloud:
 
 
 @asynccontextmanager
-async def cloud(folder: Path, kind: EngineKind = "model", store: Path | None = None) -> AsyncIterator[Cloud]:
-    """A cloud whose state lives in `folder`; with `bpf` it makes and removes real namespaces (root)."""
+async def cloud(
+    folder: Path, kind: EngineKind = "model", store: Path | None = None, uplink: Path | None = None
+) -> AsyncIterator[Cloud]:
+    """A cloud whose state lives in `folder`; with `bpf` it makes and removes real namespaces (root).
+
+    `uplink`: the namespace that plays the computer; without one there is no outside.
+    """
     # The mark follows from the state folder; its name is made unlike any other cloud's on this computer.
     state = folder / f"state-{secrets.token_hex(4)}"
     state.mkdir(parents=True)
@@ -85,7 +90,7 @@ async def cloud(folder: Path, kind: EngineKind = "model", store: Path | None = N
 
         config.run.mkdir(parents=True, exist_ok=True)
         bpf = BpfEngine(
-            config.run / "bpf", config.mark, probe=probe, cache_dir=Path("/var/cache/azlan/programs"), uplink=None
+            config.run / "bpf", config.mark, probe=probe, cache_dir=Path("/var/cache/azlan/programs"), uplink=uplink
         )
         machines = SimulatedMachines(ports=bpf, folder=config.run / "namespaces")
         engine = bpf
