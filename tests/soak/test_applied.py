@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from standing import PASSWORD, tutorial_network
 
 from client import ArmClient
 from counts import spread, times
 from fabric_kit import Namespace
-from kit import cloud
-from network import GROUPS, NICS, PUBLIC_IPS, VMS, VNETS, rule, template
+from network import GROUPS, NICS, PUBLIC_IPS, rule
 from streams import Flow, Record, Stream
+from twins import carry_out, half, peering, twins
 
 pytestmark = pytest.mark.root
 
@@ -54,17 +51,10 @@ class Watched:
     gone: list[Span] = field(default_factory=list)
     took: dict[str, list[float]] = field(default_factory=lambda: {"create": [], "delete": []})
 
-    async def carry_out(self, method: str, path: str, body: Any = None) -> None:
-        """A request, and its operation polled until the answer Succeeded."""
-        response = await self.arm.request(method, path, body)
-        self.arm._checked(response)
-        if "azure-asyncoperation" in response.headers or response.status_code == 202:
-            await self.arm._polled(response)
-
     async def state(self, spans: list[Span], kind: str, method: str, path: str, body: Any = None) -> None:
         """Carry out what brings the state about, and watch it for a while."""
         began = time.monotonic()
-        await self.carry_out(method, path, body)
+        await carry_out(self.arm, method, path, body)
         spans.append(Span(time.monotonic_ns()))
         for index in self.shots:
             self.stream.shoot(index)
@@ -101,56 +91,18 @@ def judge(watched: Watched, record: Record) -> int:
     return judged
 
 
-@dataclass
-class Pair:
-    arm: ArmClient
-    vm_1: Path
-    vm_2: Path
-
-    def flow(self, port: int, back: bool = False, fresh: bool = False) -> Flow:
-        if back:
-            return Flow(str(self.vm_2), "10.1.0.4", str(self.vm_1), "10.0.0.4", port, fresh)
-        return Flow(str(self.vm_1), "10.0.0.4", str(self.vm_2), "10.1.0.4", port, fresh)
-
-
-@asynccontextmanager
-async def pair(folder: Path, uplink: Path | None = None, **network: Any) -> AsyncIterator[Pair]:
-    """The tutorial's two networks with a bare machine each, on the bpf engine."""
-    async with cloud(folder, "bpf", uplink=uplink) as made:
-        await made.arm.put("", {"location": "eastus2"})
-        properties = {
-            "mode": "Incremental",
-            "template": template({**tutorial_network(), **network}),
-            "parameters": {"password": {"value": PASSWORD}},
-        }
-        await made.arm.put("Microsoft.Resources/deployments/network", {"properties": properties})
-        found = [made.namespace(f"machine:{made.arm.id(f'{VMS}/{name}').lower()}") for name in ("vm-1", "vm-2")]
-        assert found[0]
-        assert found[1]
-        yield Pair(made.arm, found[0], found[1])
-
-
-def half(mine: int, other: int) -> str:
-    return f"{VNETS}/vnet-{mine}/virtualNetworkPeerings/vnet-{mine}-to-vnet-{other}"
-
-
-def peering(arm: ArmClient, other: int) -> dict[str, Any]:
-    remote = {"id": arm.id(f"{VNETS}/vnet-{other}")}
-    return {"properties": {"remoteVirtualNetwork": remote, "allowVirtualNetworkAccess": True}}
-
-
 async def test_peerings(tmp_path: Path) -> None:
     """Whichever half is deleted, all flows end both ways; whichever is created last, all pass both ways."""
-    async with pair(tmp_path) as two:
+    async with twins(tmp_path) as two:
         stream = await Stream.start([two.flow(4000), two.flow(4000, back=True)], PACE)
         watched = Watched(two.arm, stream, (0, 1))
         for number in range(REPETITIONS):
             first, second = ((1, 2), (2, 1)) if number % 2 else ((2, 1), (1, 2))
-            await watched.carry_out("PUT", half(*first), peering(two.arm, first[1]))
+            await carry_out(two.arm, "PUT", half(*first), peering(two.arm, first[1]))
             await watched.state(watched.there, "create", "PUT", half(*second), peering(two.arm, second[1]))
             last = first if number % 4 < 2 else second
             await watched.state(watched.gone, "delete", "DELETE", half(*last))
-            await watched.carry_out("DELETE", half(*(second if last is first else first)))
+            await carry_out(two.arm, "DELETE", half(*(second if last is first else first)))
         for record in await watched.end("peering"):
             judge(watched, record)
             assert record.duplicates == 0
@@ -160,12 +112,9 @@ async def test_security_rules(tmp_path: Path) -> None:
     """A rule decides of new flows from its Succeeded on; a flow that was established while it stood goes on."""
     deny = {"priority": 4000, "direction": "Inbound", "access": "Deny", "protocol": "Udp",
             "source": "*", "destination": "*", "ports": "4000-4999"}  # fmt: skip
-    async with pair(tmp_path, security_groups={"nsg": {"closed": deny}}) as two:
-        nic = await two.arm.get(f"{NICS}/vm-2-nic")
-        nic["properties"]["networkSecurityGroup"] = {"id": two.arm.id(f"{GROUPS}/nsg")}
-        await two.arm.put(f"{NICS}/vm-2-nic", nic)
-        for mine, other in ((1, 2), (2, 1)):
-            await two.arm.put(half(mine, other), peering(two.arm, other))
+    async with twins(tmp_path, security_groups={"nsg": {"closed": deny}}) as two:
+        await two.guard("vm-2-nic", "nsg")
+        await two.peer()
         path = f"{GROUPS}/nsg/securityRules/opened"
         body = {"properties": rule({**deny, "priority": 100, "access": "Allow"})}
 
@@ -189,7 +138,7 @@ async def test_public_addresses(tmp_path: Path) -> None:
     """Associated, the internet reaches the machine at once; dissociated, nothing of any flow arrives any more."""
     computer = Namespace(tmp_path / "computer")
     try:
-        async with pair(tmp_path, computer.path) as two:
+        async with twins(tmp_path, computer.path) as two:
             await two.arm.put(
                 f"{PUBLIC_IPS}/ip",
                 {"location": "eastus2", "sku": {"name": "Standard"},
