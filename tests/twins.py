@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from client import ArmClient
-from kit import cloud
+from kit import Cloud, cloud
 from network import GROUPS, NICS, VMS, VNETS, template
 from standing import PASSWORD, tutorial_network
 from streams import Flow
@@ -20,9 +20,24 @@ from streams import Flow
 
 @dataclass
 class Twins:
-    arm: ArmClient
-    vm_1: Path
-    vm_2: Path
+    cloud: Cloud
+
+    @property
+    def arm(self) -> ArmClient:
+        return self.cloud.arm
+
+    @property
+    def vm_1(self) -> Path:
+        return self.namespace("vm-1")
+
+    @property
+    def vm_2(self) -> Path:
+        return self.namespace("vm-2")
+
+    def namespace(self, machine: str) -> Path:
+        found = self.cloud.namespace(f"machine:{self.arm.id(f'{VMS}/{machine}').lower()}")
+        assert found
+        return found
 
     def flow(self, port: int, back: bool = False, fresh: bool = False) -> Flow:
         """UDP from vm-1 to vm-2, or back."""
@@ -52,10 +67,7 @@ async def twins(folder: Path, uplink: Path | None = None, **network: Any) -> Asy
             "parameters": {"password": {"value": PASSWORD}},
         }
         await made.arm.put("Microsoft.Resources/deployments/network", {"properties": properties})
-        found = [made.namespace(f"machine:{made.arm.id(f'{VMS}/{name}').lower()}") for name in ("vm-1", "vm-2")]
-        assert found[0]
-        assert found[1]
-        yield Twins(made.arm, found[0], found[1])
+        yield Twins(made)
 
 
 def half(mine: int, other: int) -> str:

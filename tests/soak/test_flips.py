@@ -1,13 +1,14 @@
 """While rules and peerings flip, every packet obeys the World before or the World after: never a third.
 
-vm-1 ═ six kinds of new flows, 1,000 packets a second together ═▶ vm-2
+vm-1 ═ four kinds of new flows ═▶ vm-3 ◀═ two kinds ═ (peering) ═ vm-2          1,000 packets a second together
 
-One security group stands at both NICs, so that one write changes a gate of the sender and one of the receiver:
+vm-1 and vm-3 are in one subnet, whose security group has rules A or rules B and is exchanged for another one: a write
+changes a gate of the sender and one of the receiver, at two NICs.
 
     port      under rules A                  under rules B
     swap-a    in allow  out allow  passes    in deny   out deny
     swap-b    in deny   out deny             in allow  out allow  passes
-    always    by rule 110          passes    by rule 120          passes      lost under any mixture of the two
+    always    by rule 110          passes    by rule 120          passes      lost under some mixture
     never     in deny   out allow            in allow  out deny               passes under some mixture
     tagged    passes where the peering has access: the default rule for VirtualNetwork
     untagged  passes where it has not: a rule denies VirtualNetwork, the next allows the prefix
@@ -25,8 +26,8 @@ from typing import Any
 import pytest
 
 from counts import spread, times
-from network import GROUPS, security_group
-from streams import Packet, Stream
+from network import GROUPS, VNETS, security_group
+from streams import Flow, Packet, Stream
 from twins import carry_out, half, peering, twins
 
 pytestmark = pytest.mark.root
@@ -79,7 +80,7 @@ def rules(kind: str) -> dict[str, Any]:
         add(f"Always{direction}", 110 if first else 120, direction, True, "always", "10.0.0.0/16" if first else "*")
         add(f"Never{direction}", 130, direction, first is (direction == "Outbound"), "never")
     add("Untagged", 200, "Inbound", False, "untagged", "VirtualNetwork")
-    add("UntaggedPrefix", 210, "Inbound", True, "untagged", "10.0.0.0/16")
+    add("UntaggedPrefix", 210, "Inbound", True, "untagged", "10.1.0.0/16")
     return given
 
 
@@ -119,23 +120,44 @@ async def test_every_packet_obeys_the_world_before_or_after(tmp_path: Path) -> N
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
+    subnet = f"{VNETS}/vnet-1/subnets/subnet-1"
+    held = {"one": "A", "other": "B"}
+    """Group → which rules it has."""
+    attached = "one"
     state = start = State("A", True)
-    async with twins(tmp_path, security_groups={"nsg": rules("A")}) as two:
+    machines = {"vm-1": "vnet-1/subnet-1", "vm-3": "vnet-1/subnet-1", "vm-2": "vnet-2/subnet-1"}
+    groups = {name: rules(kind) for name, kind in held.items()}
+    async with twins(tmp_path, machines=machines, security_groups=groups) as two:
         await two.peer()
-        for nic in ("vm-1-nic", "vm-2-nic"):
-            await two.guard(nic, "nsg")
-        stream = await Stream.start([two.flow(port, fresh=True) for port in PORTS.values()], PACE)
+        shown = await two.arm.get(subnet)
+        shown["properties"]["networkSecurityGroup"] = {"id": two.arm.id(f"{GROUPS}/one")}
+        await two.arm.put(subnet, shown)
+        target = str(two.namespace("vm-3"))
+        stream = await Stream.start(
+            [
+                Flow(str(two.vm_2), "10.1.0.4", target, "10.0.0.5", port, fresh=True)
+                if flow.endswith("tagged")
+                else Flow(str(two.vm_1), "10.0.0.4", target, "10.0.0.5", port, fresh=True)
+                for flow, port in PORTS.items()
+            ],
+            PACE,
+        )
         await asyncio.sleep(0.1)
         steps = []
         for _ in range(FLIPS):
             before = state
-            if chance.random() < 0.5:
-                state = State("B" if state.rules == "A" else "A", state.access)
-                path, body = f"{GROUPS}/nsg", security_group("nsg", rules(state.rules))
-                body = {"location": body["location"], "properties": body["properties"]}
+            kind = chance.choice(("rules", "group", "access"))
+            if kind == "rules":
+                held[attached] = "B" if held[attached] == "A" else "A"
+                whole = security_group(attached, rules(held[attached]))
+                path, body = f"{GROUPS}/{attached}", {name: whole[name] for name in ("location", "properties")}
+            elif kind == "group":
+                attached = "other" if attached == "one" else "one"
+                shown["properties"]["networkSecurityGroup"]["id"] = two.arm.id(f"{GROUPS}/{attached}")
+                path, body = subnet, shown
             else:
-                state = State(state.rules, not state.access)
-                path, body = half(2, 1), peering(two.arm, 1, state.access)
+                path, body = half(1, 2), peering(two.arm, 2, not state.access)
+            state = State(held[attached], state.access is not (kind == "access"))
             asked = time.monotonic_ns()
             await carry_out(two.arm, "PUT", path, body)
             steps.append(Step(asked, time.monotonic_ns(), before, state))
