@@ -59,6 +59,8 @@ def nic_part(
         default_outbound=subnet.default_outbound,
         machine=f"machine:{nic.machine}" if nic.machine else None,
         host=nic.host,
+        dns_servers=nic.dns_servers,
+        dns_label=nic.dns_label,
     )
 
 
@@ -70,6 +72,7 @@ def vnet_part(space: facts.Space, tags: tuple[world.TagPrefix, ...]) -> world.Vn
         prefixes=space.prefixes,
         tags=tags,
         dns_servers=space.dns_servers,
+        dns_suffix=space.dns_suffix,
         flow_timeout_seconds=minutes * 60,
     )
 

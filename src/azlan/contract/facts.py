@@ -32,6 +32,8 @@ class Space:
     location: str
     dns_servers: tuple[str, ...] = ()
     flow_timeout_minutes: int | None = None
+    dns_suffix: str = ""
+    """Of the Azure-provided names of its machines: the `internalDomainNameSuffix` of its NICs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Nic:
     forwarding: bool = False
     machine: Key | None = None
     host: str = "local"
+    dns_servers: tuple[str, ...] = ()
+    """In place of the VNet's, where there are any."""
+    dns_label: str | None = None
+    """`internalDnsNameLabel`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Vnet(Part, frozen=True, kw_only=True, tag="vnet"):
     prefixes: tuple[str, ...]
     tags: tuple[TagPrefix, ...]
     dns_servers: tuple[str, ...] = ()
+    """What guests ask for names, empty for Azure-provided DNS."""
+    dns_suffix: str = ""
     flow_timeout_seconds: int = 240
 
 
@@ -153,6 +155,10 @@ class Nic(Part, frozen=True, kw_only=True, tag="nic"):
     default_outbound: bool = True
     machine: PartKey | None = None
     host: str = "local"
+    dns_servers: tuple[str, ...] = ()
+    """In place of the VNet's, where there are any."""
+    dns_label: str | None = None
+    """A name of its own below the VNet's `dns_suffix`, besides its machine's."""
 
 
 class GuestLogin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,10 +5,9 @@ Follows the specification's networkInterface.json and recordings of the SDK's; s
 
 from __future__ import annotations
 
-from base64 import b32encode
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
 
 from azlan.arm.resource import Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
@@ -30,6 +29,7 @@ from azlan.providers.network.shapes import (
     Shape,
     decorate,
     fold,
+    internal_suffix,
     invalid,
     items,
     location_of,
@@ -43,6 +43,9 @@ from azlan.providers.network.shapes import (
 
 CONFIGURATIONS = "ipConfigurations"
 CONFIGURATIONS_A_NIC = 256
+AZURE_PROVIDED = "AzureProvidedDNS"
+"""Instead of servers' addresses, by itself: Azure's own, whatever the virtual network says."""
+AZURE_DNS = "168.63.129.16"
 
 JOINED = (
     ("gatewayLoadBalancer", "loadBalancers/frontendIPConfigurations", "loadBalancers/frontendIPConfigurations/join"),
@@ -154,8 +157,12 @@ def accept(write: Write) -> None:
         properties.setdefault(name, False)
     properties.setdefault("nicType", "Standard")
     settings = properties.setdefault("dnsSettings", {})
-    for server in settings.setdefault("dnsServers", []):
-        _check_dns_server(write.id, server)
+    servers = settings.setdefault("dnsServers", [])
+    if servers != [AZURE_PROVIDED]:
+        for server in servers:
+            _check_dns_server(write.id, server)
+    if "internalDnsNameLabel" in settings:
+        _check_label(write.id, settings["internalDnsNameLabel"])
     if "macAddress" not in write.state:
         write.state["macAddress"] = new_mac(write)
     _allocate(write, configs)
@@ -169,6 +176,15 @@ def _check_dns_server(id: ResourceId, server: str) -> None:
         raise invalid(
             "InvalidIPAddressFormat", f"The DNS server {server} of resource {id} is not an IP address."
         ) from None
+
+
+def _check_label(id: ResourceId, label: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", label):
+        raise invalid(
+            "InvalidDnsNameLabel",
+            f"The internal DNS name label {label} of resource {id} is not valid: it has up to 63 letters, digits and '-', "
+            "and begins and ends with a letter or digit.",
+        )
 
 
 def _check_configurations(write: Write) -> list[Json]:
@@ -304,12 +320,6 @@ def removed(write: Write) -> None:
     _release(write)
 
 
-def internal_suffix(resource_guid: str, location: str) -> str:
-    """The DNS suffix of a virtual network's machines, from its resourceGuid: 26 letters, a region code, Azure's zone."""
-    label = b32encode(UUID(resource_guid).bytes).decode().rstrip("=").lower()
-    return f"{label}.{location[:1]}x.internal.cloudapp.net"
-
-
 def facts(row: Row, read: Read) -> Iterable[Fact]:
     held = row.state.get(CONFIGURATIONS) or {}
     configs = sorted(items(row.properties, CONFIGURATIONS), key=lambda config: not config["properties"].get("primary"))
@@ -317,6 +327,7 @@ def facts(row: Row, read: Read) -> Iterable[Fact]:
     if not ready:
         return
     machine = next(iter(read.referrers(row.key, VIRTUAL_MACHINE)), None)
+    settings = row.properties.get("dnsSettings") or {}
     yield Nic(
         row.key,
         held[ready[0]["name"].lower()]["subnet"],
@@ -332,6 +343,8 @@ def facts(row: Row, read: Read) -> Iterable[Fact]:
         ref_key(row.properties.get("networkSecurityGroup")),
         bool(row.properties.get("enableIPForwarding")),
         machine[0].key if machine else None,
+        dns_servers=tuple(AZURE_DNS if s == AZURE_PROVIDED else s for s in settings.get("dnsServers") or ()),
+        dns_label=settings.get("internalDnsNameLabel"),
     )
 
 

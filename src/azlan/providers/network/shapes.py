@@ -6,9 +6,10 @@ Member names are those of azure-rest-api-specs, Microsoft.Network 2025-07-01 and
 from __future__ import annotations
 
 import re
+from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -147,6 +148,12 @@ def items(properties: Mapping[str, Any], name: str) -> list[Json]:
 def resource_guid(write: Write) -> None:
     """Give a new resource its `resourceGuid`, kept for its life."""
     write.state.setdefault("resourceGuid", str(uuid4()))
+
+
+def internal_suffix(resource_guid: str, location: str) -> str:
+    """The DNS suffix of a virtual network's machines, from its resourceGuid: 26 letters, a region code, Azure's zone."""
+    label = b32encode(UUID(resource_guid).bytes).decode().rstrip("=").lower()
+    return f"{label}.{location[:1]}x.internal.cloudapp.net"
 
 
 def parent_key(key: str) -> str:

@@ -23,6 +23,7 @@ from azlan.providers.network.shapes import (
     Ref,
     Shape,
     fold,
+    internal_suffix,
     invalid,
     items,
     location_of,
@@ -175,6 +176,7 @@ def facts(row: Row, _read: Read) -> Iterable[Fact]:
         location_of(row),
         tuple(str(server) for server in items(properties.get("dhcpOptions") or {}, "dnsServers")),
         properties.get("flowTimeoutInMinutes"),
+        internal_suffix(row.state["resourceGuid"], location_of(row)),
     )
     for subnet in items(properties, "subnets"):
         has = subnet.get("properties") or {}

@@ -205,6 +205,27 @@ def test_facts(cloud: Ledger) -> None:
     assert (fact.machine or "").endswith("/virtualmachines/vm")
 
 
+def test_names_and_their_servers(cloud: Ledger) -> None:
+    def dns(name: str, **settings: object) -> tuple[tuple[str, ...], str | None]:
+        cloud.nic(name, "v/s", dnsSettings=settings)
+        (fact,) = cloud.facts(f"networkInterfaces/{name}")
+        assert isinstance(fact, Nic)
+        return fact.dns_servers, fact.dns_label
+
+    assert dns("plain") == ((), None)
+    assert dns("own", dnsServers=["10.0.0.9", "8.8.8.8"], internalDnsNameLabel="db") == (("10.0.0.9", "8.8.8.8"), "db")
+    assert dns("azure", dnsServers=["AzureProvidedDNS"]) == (("168.63.129.16",), None)
+    settings = cloud.get("networkInterfaces/own")["properties"]["dnsSettings"]
+    assert settings["internalFqdn"] == f"db.{settings['internalDomainNameSuffix']}"
+    for bad, code in (
+        ({"dnsServers": ["AzureProvidedDNS", "8.8.8.8"]}, "InvalidIPAddressFormat"),
+        ({"dnsServers": ["ns1"]}, "InvalidIPAddressFormat"),
+        ({"internalDnsNameLabel": "a.b"}, "InvalidDnsNameLabel"),
+        ({"internalDnsNameLabel": "-a"}, "InvalidDnsNameLabel"),
+    ):
+        assert cloud.refused("networkInterfaces/bad", nic_properties("v/s", dnsSettings=bad)).code == code
+
+
 def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:
     cloud.nic("n", "v/s", address="10.0.0.9")
     cloud.machine("vm", "n")

@@ -196,8 +196,9 @@ def test_facts(cloud: Ledger) -> None:
     cloud.subnet("V", "Private", "10.0.0.0/24")
     cloud.subnet("V", "Open", "10.0.1.0/24", defaultOutboundAccess=True)
     key = network_id("virtualNetworks/v").lower()
+    suffix = cloud.nic("n", "v/open")["properties"]["dnsSettings"]["internalDomainNameSuffix"]
     assert cloud.facts("virtualNetworks/V") == [
-        Space(key, ("10.0.0.0/16", "10.2.0.0/24"), "eastus2", ("10.0.0.9",), 10),
+        Space(key, ("10.0.0.0/16", "10.2.0.0/24"), "eastus2", ("10.0.0.9",), 10, suffix),
         Subnet(f"{key}/subnets/private", key, ("10.0.0.0/24",), default_outbound=False),
         Subnet(f"{key}/subnets/open", key, ("10.0.1.0/24",), default_outbound=True),
     ]
