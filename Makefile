@@ -35,7 +35,7 @@ test: packages ## Everything, real packets and the tutorial end to end included 
 	@$(BIN)/python -m pytest tests
 
 check: .venv/development.stamp lint ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
-	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet
+	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
 
 lint: .venv/development.stamp
 	@$(BIN)/ruff check
