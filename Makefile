@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tutorial test check lint packages images azure-cli lock clean
+.PHONY: help tutorial test check soak bench lint packages images azure-cli lock clean
 
 # A Python of 3.11 or newer that can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -28,7 +28,7 @@ tutorial: packages ## Install, start the cloud and run the peering tutorial with
 	@$(BIN)/azlan up -d
 	@$(BIN)/azlan tutorial
 
-test: PACKAGES = $(TEST_PACKAGES)
+test soak bench: PACKAGES = $(TEST_PACKAGES)
 test: packages ## Everything, real packets and the tutorial end to end included (as root)
 	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
 	@$(MAKE) --no-print-directory lint
@@ -36,6 +36,14 @@ test: packages ## Everything, real packets and the tutorial end to end included 
 
 check: .venv/development.stamp lint ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
 	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
+
+soak: packages ## What repeats, in full: as root, for hours
+	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@AZLAN_SOAK=1 $(BIN)/python -m pytest tests
+
+bench: packages ## The benchmarks (as root); `python -m bench NAME` runs one
+	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@$(BIN)/python -m bench
 
 lint: .venv/development.stamp
 	@$(BIN)/ruff check

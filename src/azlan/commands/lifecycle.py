@@ -46,12 +46,9 @@ def prepare(state: Path, options: dict[str, Any]) -> Config:
         raise CommandError(str(error)) from error
     try:
         if stored is None:
-            fresh = new_config(state, uid=os.geteuid(), gid=os.getegid(), **given)
-            uid, gid = _control_user(fresh)
-            config = dataclasses.replace(fresh, uid=uid, gid=gid)
+            config = new_config(state, uid=os.geteuid(), gid=os.getegid(), **given)
         else:
-            uid, gid = _control_user(stored)
-            config = dataclasses.replace(stored, uid=uid, gid=gid, **given)
+            config = dataclasses.replace(stored, **given)
     except ConfigError as error:
         raise CommandError(str(error)) from error
     if config.privileged and os.geteuid() != 0:
@@ -59,8 +56,10 @@ def prepare(state: Path, options: dict[str, Any]) -> Config:
             "Real packets (--engine bpf) need root.",
             f"sudo {_own_command()} up, or without packets and privilege: azlan up --engine model --machines simulated",
         )
-    running = supervisor.lock_of(config, supervisor.SUPERVISOR).held() or _any_process(config)
-    if running and stored is not None and config != stored:
+    if not (supervisor.lock_of(config, supervisor.SUPERVISOR).held() or _any_process(config)):
+        uid, gid = _control_user(config, known=stored is not None)
+        return dataclasses.replace(config, uid=uid, gid=gid)
+    if stored is not None and config != stored:
         changed = [f.name for f in dataclasses.fields(Config) if getattr(config, f.name) != getattr(stored, f.name)]
         raise CommandError(
             f"The cloud in {state} is up with other settings ({', '.join(changed)}).",
@@ -135,8 +134,9 @@ def _own_folder(path: Path, uid: int, gid: int, mode: int) -> None:
     os.chown(path, uid, gid, follow_symlinks=False)
 
 
-def _control_user(config: Config) -> tuple[int, int]:
-    """Who runs the control process: the user who called sudo, or for root a reserved uid that nobody has."""
+def _control_user(config: Config, *, known: bool) -> tuple[int, int]:
+    """Who runs the control process: the user who called sudo; for root itself who ran it so far, else a reserved uid
+    that nobody has."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     if not config.privileged:
@@ -144,7 +144,7 @@ def _control_user(config: Config) -> tuple[int, int]:
     uid = os.environ.get("SUDO_UID", "")
     if uid.isdigit() and int(uid) != 0:
         return int(uid), int(os.environ.get("SUDO_GID", uid))
-    if config.uid in _RESERVED_UIDS:
+    if known and config.uid != 0:
         return config.uid, config.gid
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     start = int(config.mark, 16) % len(_RESERVED_UIDS)

@@ -68,6 +68,25 @@ def test_root_itself_lends_a_uid_that_nobody_has(
     assert lifecycle.prepare(tmp_path / "state", {}).uid == config.uid
 
 
+def test_a_cloud_stays_with_its_user_when_root_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(monkeypatch, 0)
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "5678")
+    config = lifecycle.prepare(tmp_path / "state", {})
+    (tmp_path / "state").mkdir()
+    config.save()
+    monkeypatch.delenv("SUDO_UID")
+    assert lifecycle.prepare(tmp_path / "state", {}) == config
+    config.run.mkdir(parents=True)
+    held = supervisor.lock_of(config, supervisor.SUPERVISOR).take()
+    assert held is not None
+    monkeypatch.setenv("SUDO_UID", "4321")
+    try:  # up already: whoever calls, it stays as it is
+        assert lifecycle.prepare(tmp_path / "state", {}) == config
+    finally:
+        os.close(held)
+
+
 def test_options_not_given_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     as_user(monkeypatch, 1000)
     first = lifecycle.prepare(tmp_path / "state", MODEL | {"port": 9000})
