@@ -1,0 +1,183 @@
+"""The API: GET, PUT and lists at 10, 1,000 and 10,000 resources, one client and eight, beside a bare application.
+
+control process (10)   control process (1,000)   control process (10,000)   bare Starlette + SQLite, the same sizes
+        ╰──────────────────────── asked turn by turn, over TLS, connections open ────────────────────────╯
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from bench.clouds import Arm, Client, Cloud, Lab, free_port, vnet, vnet_id
+from bench.figures import Aim, Result, quantile, rounds
+
+SIZES = (10, 1_000, 10_000)
+VERBS = ("GET", "PUT", "list a group", "list a page of all")
+Send = Callable[[Client, int], None]
+
+
+def run(lab: Lab, quick: bool) -> Result:
+    """`quick`: 10 and 1,000 resources and few rounds."""
+    sizes = SIZES[:2] if quick else SIZES
+    result = Result("API")
+    clouds = {size: lab.filled(size) for size in sizes}
+    with ExitStack() as stack:
+        bare = stack.enter_context(_Bare(clouds[sizes[0]][0], sizes))
+        for clients in (1, 8):
+            _measure(result, clouds, bare, clients, 5 if quick else 15)
+    result.notes.append(
+        "Seconds from the first byte sent to the last received; PUT replaces a VNet (its answer comes when it is durable, "
+        "as the bare application's does). A list of all is its first page of 1,000."
+    )
+    return result
+
+
+class _Bare:
+    """The bare application in a process of its own, with the certificate of a cloud."""
+
+    def __init__(self, cloud: Cloud, sizes: tuple[int, ...]) -> None:
+        self.port = free_port()
+        self._cloud = cloud
+        self._folder = tempfile.TemporaryDirectory(prefix="azlan-bench-")
+        control = cloud.config.control
+        pems = str(control / "server.pem"), str(control / "server.key")
+        arguments = [self._folder.name, str(self.port), *pems, *map(str, sizes)]
+        self._process = subprocess.Popen([sys.executable, "-m", "bench.bare", *arguments])
+
+    def __enter__(self) -> _Bare:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.client().close()
+            except OSError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+            else:
+                return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+        self._folder.cleanup()
+
+    def client(self) -> Client:
+        return Client(self.port, self._cloud.context)
+
+
+def _measure(result: Result, clouds: dict[int, tuple[Cloud, Arm]], bare: _Bare, clients: int, count: int) -> None:
+    for verb in VERBS:
+        requests = 10 if "page" in verb else 40 if clients == 1 else 15
+        samples: dict[str, list[list[float]]] = {}
+        subjects: dict[str, Callable[[], float]] = {}
+        opened: list[Client] = []
+        for size, (_, arm) in clouds.items():
+            for name, connect, send in (
+                (f"azlan {size}", lambda arm=arm: arm.again().client, _azlan(verb, arm, size)),
+                (f"bare {size}", bare.client, _bare(verb, size)),
+            ):
+                held = [connect() for _ in range(clients)]
+                opened += held
+                samples[name] = []
+                subjects[name] = _subject(held, send, requests, samples[name])
+        for subject in subjects.values():
+            subject()  # warm
+        for kept in samples.values():
+            kept.clear()
+        rounds(count, subjects)
+        for client in opened:
+            client.close()
+        _report(result, verb, clients, list(clouds), samples)
+
+
+def _subject(held: list[Client], send: Send, requests: int, kept: list[list[float]]) -> Callable[[], float]:
+    """One turn: every client sends its requests, all at once; the times of all are kept."""
+    numbers = itertools.count()
+
+    def one(client: Client) -> list[float]:
+        times = []
+        client.ready()
+        for _ in range(requests):
+            number = next(numbers)
+            began = time.perf_counter()
+            send(client, number)
+            times.append(time.perf_counter() - began)
+        return times
+
+    def turn() -> float:
+        if len(held) == 1:
+            times = one(held[0])
+        else:
+            with ThreadPoolExecutor(len(held)) as pool:
+                times = [value for found in pool.map(one, held) for value in found]
+        kept.append(times)
+        return quantile(times, 0.5)
+
+    return turn
+
+
+def _azlan(verb: str, arm: Arm, size: int) -> Send:
+    vnets = "Microsoft.Network/virtualNetworks"
+    if verb == "GET":
+        return lambda client, number: _ok(client.send("GET", arm.target(vnet_id(arm, number * 7 % size))))
+    if verb == "PUT":
+
+        def put(client: Client, number: int) -> None:
+            body = vnet(at := number * 7 % size) | {"tags": {"turn": str(time.time_ns())}}
+            _ok(client.send("PUT", arm.target(vnet_id(arm, at)), json.dumps(body).encode()))
+
+        return put
+    if verb == "list a group":
+        groups = size // 10
+        return lambda client, number: _ok(client.send("GET", arm.target(arm.id(f"group-{number % groups}", vnets))))
+    everything = arm.target(f"/subscriptions/{arm.subscription}/providers/{vnets}")
+    return lambda client, _: _ok(client.send("GET", everything))
+
+
+def _bare(verb: str, size: int) -> Send:
+    if verb == "GET":
+        return lambda client, number: _ok(client.send("GET", f"/{size}/vnet-{number * 7 % size}"))
+    if verb == "PUT":
+
+        def put(client: Client, number: int) -> None:
+            body = vnet(at := number * 7 % size) | {"tags": {"turn": str(time.time_ns())}}
+            _ok(client.send("PUT", f"/{size}/vnet-{at}", json.dumps(body).encode()))
+
+        return put
+    if verb == "list a group":
+        return lambda client, number: _ok(client.send("GET", f"/{size}?group=group-{number % (size // 10)}"))
+    return lambda client, _: _ok(client.send("GET", f"/{size}"))
+
+
+def _ok(answer: tuple[int, bytes, bytes]) -> None:
+    if answer[0] >= 300:
+        raise RuntimeError(f"{answer[0]} {answer[2][:300].decode()}")
+
+
+def _report(
+    result: Result, verb: str, clients: int, sizes: list[int], samples: dict[str, list[list[float]]]
+) -> None:
+    who = "one client" if clients == 1 else f"{clients} clients"
+    p50 = {name: [quantile(times, 0.5) * 1000 for times in kept] for name, kept in samples.items()}
+    p95 = {name: [quantile(times, 0.95) * 1000 for times in kept] for name, kept in samples.items()}
+    for size in sizes:
+        result.add(f"{verb}, {who}, {size:,} resources: p50", "ms", p50[f"azlan {size}"])
+        result.add("    p95", "ms", p95[f"azlan {size}"])
+        aim = Aim(2.0) if verb == "PUT" else None
+        result.ratio("    p50 over the bare application's", p50[f"azlan {size}"], p50[f"bare {size}"], aim)
+    if verb == "list a page of all":
+        return
+    first = sizes[0]
+    for size in sizes[1:]:
+        aim = Aim(1.1) if size == 10_000 else None
+        result.ratio(f"    p50 at {size:,} over at {first}", p50[f"azlan {size}"], p50[f"azlan {first}"], aim)
+
+
