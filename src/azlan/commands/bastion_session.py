@@ -47,7 +47,10 @@ class BastionSession:
         self._acknowledged = 0
         self._sent = 0
         self._kept = bytearray()
-        """The last input sent, in case the other side never had it."""
+        """The last input typed, in case the other side never had it."""
+        self._wired = 0
+        """How much of the input was given to the present connection, or had before it."""
+        self._sending = asyncio.Lock()
         self._ready = asyncio.Event()
         self.exit: Exit | None = None
 
@@ -90,11 +93,19 @@ class BastionSession:
         self._kept += data
         del self._kept[: max(0, len(self._kept) - _KEPT_INPUT)]
         await self._ready.wait()
-        assert self._socket is not None
-        try:
-            await self._socket.send(data)
-        except ConnectionClosed:
-            pass  # `read` takes the session up again and sends what is missing
+        await self._send()
+
+    async def _send(self) -> None:
+        """Send what was typed and not sent yet, in order; `read` sees to what a closed connection leaves."""
+        async with self._sending:
+            while self._wired < self._sent and self._ready.is_set():
+                assert self._socket is not None
+                unsent = bytes(self._kept[-(self._sent - self._wired) :])
+                self._wired = self._sent  # before the pause: a new connection begins where the other side is
+                try:
+                    await self._socket.send(unsent)
+                except ConnectionClosed:
+                    return
 
     async def resize(self, columns: int, rows: int) -> None:
         self._request |= {"columns": columns, "rows": rows}
@@ -130,11 +141,10 @@ class BastionSession:
                 if time.monotonic() > deadline:
                     raise CommandError(f"The session was lost ({error}).", "Connect again.") from error
                 await asyncio.sleep(0.25)
-        missing = self._sent - int(greeting["attached"])
-        if missing > 0:
-            await connection.send(bytes(self._kept[-missing:]))
         self._socket = connection
+        self._wired = int(greeting["attached"])
         self._ready.set()
+        await self._send()
 
     async def _connect(self, request: Mapping[str, Any]) -> ClientConnection:
         token = await asyncio.to_thread(self._client.token, *self._login)

@@ -160,6 +160,21 @@ def test_a_session_outlives_the_control_process(served: Served, echo: Echo) -> N
     assert drive(served, work) == b"BEFORE AFTER "
 
 
+def test_what_is_typed_while_the_control_process_is_away_is_typed_once_and_in_order(served: Served, echo: Echo) -> None:
+    async def work(session: BastionSession) -> bytes:
+        await asyncio.to_thread(served.stop)
+        reading = asyncio.ensure_future(read(session, 20 * 3))
+        await asyncio.sleep(0.3)
+        typing = [asyncio.ensure_future(session.write(b"%02d " % number)) for number in range(20)]
+        await asyncio.to_thread(served.start)
+        await asyncio.gather(*typing)
+        first = await reading
+        await session.write(b"end ")
+        return first + await read(session, 4)
+
+    assert drive(served, work) == b"".join(b"%02d " % number for number in range(20)) + b"END "
+
+
 def test_size_of_the_terminal(served: Served, echo: Echo) -> None:
     async def work(session: BastionSession) -> None:
         await session.resize(132, 43)
