@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -78,12 +79,16 @@ class Standing:
         body = {"name": name, "kind": "ServicePrincipal", "role": role, "renew": True}
         return dict(CloudClient(self.config).admin("POST", "/users", body))
 
+    def context(self) -> ssl.SSLContext:
+        """TLS that accepts this cloud alone."""
+        return CloudClient(self.config).context()
+
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[ArmClient]:
+    async def client(self, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[ArmClient]:
         """An ARM client that signed in as an owner."""
         owner = self.user("e2e")
-        context = CloudClient(self.config).context()
-        async with httpx.AsyncClient(verify=context, base_url=self.config.endpoint, timeout=60) as http:
+        transport = transport or httpx.AsyncHTTPTransport(verify=self.context())
+        async with httpx.AsyncClient(transport=transport, base_url=self.config.endpoint, timeout=60) as http:
             form = {
                 "grant_type": "client_credentials",
                 "client_id": owner["applicationId"],
