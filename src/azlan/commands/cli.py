@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from azlan import __version__
-from azlan.commands.clouds import CloudClient, CommandError, existing, state_of
+from azlan.commands.clouds import CloudClient, CommandError, advice, existing, state_of
 from azlan.config import Config, default_state
 
 cli = typer.Typer(
@@ -48,7 +48,7 @@ def main() -> None:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"azlan: {error.message}", style="red", markup=False)
         if error.cure:
-            console.print(error.cure, markup=False)
+            console.print(advice(error.cure), markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -306,9 +306,14 @@ def _with_spinner(first: str, work: Callable[[Callable[[str], None]], None]) -> 
 def _welcome(config: Config) -> None:
     state = "" if config.state == default_state() else f" --state {config.state}"
     typer.echo(f"Azlan is up: {config.endpoint}  ({config.engine}, {config.machines})\n")
-    typer.echo(f'  eval "$(azlan env{state})"     point az and the SDKs of this shell here')
-    typer.echo(f"  azlan tutorial{state}          two peered networks, two machines, one ping")
-    typer.echo(f"  azlan down{state}              stop; the state stays")
+    told = (
+        (f'eval "$(azlan env{state})"', "point az and the SDKs of this shell here"),
+        (f"azlan tutorial{state}", "two peered networks, two machines, one ping"),
+        (f"azlan down{state}", "stop; the state stays"),
+    )
+    width = max(len(advice(command)) for command, _ in told)
+    for command, what in told:
+        typer.echo(f"  {advice(command).ljust(width)}   {what}")
 
 
 def _foreground(config: Config) -> None:

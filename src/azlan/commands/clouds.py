@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,17 @@ class CommandError(Exception):
         super().__init__(message)
         self.message = message
         self.cure = cure
+
+
+def advice(text: str) -> str:
+    """Advice as it can be pasted: `azlan` as this command was called, where it is not on PATH."""
+    own = sys.argv[0] if Path(sys.argv[0]).name == "azlan" else "azlan"
+    if shutil.which("azlan") is not None or "/" not in own:
+        return text
+    path = Path(own).absolute()
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) and here != Path("/") else path
+    return re.sub(r"(?<![\w/.-])azlan(?= [a-z]+)(?! is )", str(shown), text)
 
 
 def state_of(given: Path | None) -> Path:

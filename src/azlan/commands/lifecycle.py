@@ -54,7 +54,7 @@ def prepare(state: Path, options: dict[str, Any]) -> Config:
     if config.privileged and os.geteuid() != 0:
         raise CommandError(
             "Real packets (--engine bpf) need root.",
-            f"sudo {_own_command()} up, or without packets and privilege: azlan up --engine model --machines simulated",
+            "sudo azlan up, or without packets and privilege: azlan up --engine model --machines simulated",
         )
     if not (supervisor.lock_of(config, supervisor.SUPERVISOR).held() or _any_process(config)):
         uid, gid = _control_user(config, known=stored is not None)
@@ -240,7 +240,7 @@ def _app(config: Config, what: str) -> None:
 def _require_owner(config: Config, what: str) -> None:
     wanted = 0 if config.privileged else config.uid
     if os.geteuid() not in (0, wanted):
-        raise CommandError(f"The cloud in {config.state} was started by another user.", f"sudo {_own_command()} {what}")
+        raise CommandError(f"The cloud in {config.state} was started by another user.", f"sudo azlan {what}")
 
 
 def _any_process(config: Config) -> bool:
@@ -259,8 +259,3 @@ def _tail(path: Path, lines: int = 12) -> str:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return "(no log)"
-
-
-def _own_command() -> str:
-    """How this command was called, for advice that can be pasted: sudo does not look where a virtual environment is."""
-    return sys.argv[0] if "/" in sys.argv[0] else shutil.which(sys.argv[0]) or "azlan"

@@ -25,7 +25,7 @@ from rich.text import Text
 
 from azlan.commands.azure_cli import Session, find_az, open_session
 from azlan.commands.bastion_session import BastionSession
-from azlan.commands.clouds import CloudClient, CommandError
+from azlan.commands.clouds import CloudClient, CommandError, advice
 from azlan.commands.ssh import request_for
 from azlan.commands.tutorial_steps import BASTION, DELETE, GROUP, PINGS, STEPS, USER, Step
 from azlan.config import Config
@@ -260,11 +260,13 @@ def _next_steps(console: Console, config: Config, password: str, seconds: float)
     _say(console, "Done")
     console.print(f"Everything went as the tutorial says, in {seconds:.0f} s. The cloud and its resources stay up.\n")
     state = "" if config.state == Path("/var/lib/azlan") else f" --state {config.state}"
+    told = [
+        ("Use az yourself:", f'eval "$(azlan env{state})"; az network vnet list -o table'),
+        ("Remove the resources:", f"azlan tutorial{state} --delete"),
+        ("Stop the cloud:", f"azlan down{state}"),
+    ]
     if config.machines == "containers":
-        console.print(
-            f"  Log in, as in the tutorial:   azlan ssh{state} --bastion {BASTION} -g {GROUP} vm-1 --username {USER}"
-        )
-        console.print(f"                                password: {password}", markup=False)
-    console.print(f'  Use az yourself:              eval "$(azlan env{state})"; az network vnet list -o table')
-    console.print(f"  Remove the resources:         azlan tutorial{state} --delete")
-    console.print(f"  Stop the cloud:               azlan down{state}")
+        login = f"azlan ssh{state} --bastion {BASTION} -g {GROUP} vm-1 --username {USER}"
+        told[:0] = [("Log in, as in the tutorial:", login), ("", f"password: {password}")]
+    for what, command in told:
+        console.print(f"  {what:27}   {advice(command)}", markup=False)

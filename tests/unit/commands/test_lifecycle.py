@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from azlan.commands import lifecycle, supervisor
-from azlan.commands.clouds import CommandError, existing, state_of
+from azlan.commands.clouds import CommandError, advice, existing, state_of
 from azlan.config import Config, new_config
 
 MODEL = {"engine": "model", "machines": "simulated"}
@@ -196,3 +196,15 @@ def test_the_computers_cloud_is_found_where_the_user_has_none(tmp_path: Path, mo
         config.save()
         assert state_of(None) == expected
     assert state_of(tmp_path / "given") == tmp_path / "given"
+
+
+def test_advice_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv/bin/azlan"), "up"])
+    assert advice("Start it: sudo azlan up -d") == "Start it: sudo .venv/bin/azlan up -d"
+    assert advice('eval "$(azlan env --state /var/lib/azlan)"') == 'eval "$(.venv/bin/azlan env --state /var/lib/azlan)"'
+    monkeypatch.chdir("/")
+    assert advice("azlan down") == f"{tmp_path}/.venv/bin/azlan down"
+    monkeypatch.setattr("sys.argv", ["azlan", "up"])
+    assert advice("azlan down") == "azlan down"
