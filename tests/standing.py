@@ -135,8 +135,11 @@ def traces(mark: str, state: Path) -> dict[str, list[str]]:
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 groups = (entry / "cgroup").read_text()
+                ended = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
             except OSError:
                 continue
+            if ended:
+                continue  # waits for its parent, PID 1, to notice
             if any(o in line for o in ours) or mark in groups:
                 processes.append(f"{entry.name} {line[:120]}")
     groups = [*Path("/sys/fs/cgroup").glob(f"*/azlan-{mark}"), *Path("/sys/fs/cgroup").glob(f"azlan-{mark}")]
