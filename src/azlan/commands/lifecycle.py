@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from azlan.commands import supervisor
+from azlan.commands.azure_cli import own_folder
 from azlan.commands.clouds import CloudClient, CommandError
 from azlan.commands.processes import read_seen, wait_until
 from azlan.config import Config, ConfigError, load, new_config
@@ -88,13 +89,13 @@ def down(config: Config, say: Say) -> None:
 
 
 def reset(config: Config, say: Say) -> None:
-    """Stop everything and remove the state: this cloud is gone. Raises CommandError."""
+    """Stop everything and remove the state, and the caller's login with it: this cloud is gone. Raises CommandError."""
     _require_owner(config, "reset")
     _stop_processes(config, say)
     if config.privileged:
         say("removing machines and network")
         _app(config, "destroy")
-    for path in (config.control, config.authority.parent, config.fabric, config.logs, config.run):
+    for path in (config.control, config.authority.parent, config.fabric, config.logs, config.run, own_folder(config)):
         _remove(path)
     config.file.unlink(missing_ok=True)
     if not any(config.state.iterdir()):

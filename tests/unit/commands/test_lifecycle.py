@@ -161,6 +161,26 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert not config.file.exists()
 
 
+def test_reset_leaves_nothing_of_its_own_and_all_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    config = lifecycle.prepare(tmp_path / "state", MODEL)
+    lifecycle.make_folders(config)
+    config.save()
+    (config.control / "store.db").touch()
+    login = tmp_path / "config" / "azlan" / config.mark
+    login.mkdir(parents=True)
+    kept = config.state / "uids"
+    kept.mkdir()
+    lifecycle.reset(config, lambda _: None)
+    assert list(config.state.iterdir()) == [kept]
+    assert not login.exists()
+    assert not config.run.exists()
+    kept.rmdir()
+    config.save()
+    lifecycle.reset(config, lambda _: None)
+    assert not config.state.exists()
+
+
 def test_a_process_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = lifecycle.prepare(tmp_path / "state", MODEL | {"port": _free()})
     monkeypatch.setattr(supervisor, "start", lambda _: None)
@@ -203,7 +223,9 @@ def test_advice_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv/bin/azlan"), "up"])
     assert advice("Start it: sudo azlan up -d") == "Start it: sudo .venv/bin/azlan up -d"
-    assert advice('eval "$(azlan env --state /var/lib/azlan)"') == 'eval "$(.venv/bin/azlan env --state /var/lib/azlan)"'
+    assert (
+        advice('eval "$(azlan env --state /var/lib/azlan)"') == 'eval "$(.venv/bin/azlan env --state /var/lib/azlan)"'
+    )
     monkeypatch.chdir("/")
     assert advice("azlan down") == f"{tmp_path}/.venv/bin/azlan down"
     monkeypatch.setattr("sys.argv", ["azlan", "up"])
