@@ -24,7 +24,7 @@ from azlan.base import confine
 from azlan.commands.processes import Lock, Process, Seen, read_seen, runs, write_seen
 from azlan.config import Config, load
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.2, 10.0, 20.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.2, 10.0, 3.0
 _LOG_LIMIT = 16 * 2**20
 _PASSED = ("PATH", "LANG", "TZ", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 SUPERVISOR = "supervisor"
