@@ -29,6 +29,7 @@ class CloudMetadata:
             # `az cloud register --endpoint-resource-manager https://…/` joins with a second slash.
             Route("//metadata/endpoints", self.endpoints, methods=["GET"]),
             Route("/metadata/aliases.json", self.aliases, methods=["GET"]),
+            Route("/v1.0/{path:path}", self.graph, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
 
     async def endpoints(self, request: Request) -> Response:
@@ -51,6 +52,14 @@ class CloudMetadata:
         """`az vm create --image Ubuntu2204`: the alias document az reads."""
         return JSONResponse(alias_document())
 
+    async def graph(self, _request: Request) -> Response:
+        """Microsoft Graph's words for a caller without the right to ask, which az takes for "no names to show"."""
+        words = (
+            "Microsoft Graph is not served here. Name principals by their object id: --assignee-object-id ID "
+            "--assignee-principal-type TYPE; `azlan user list` shows the ids."
+        )
+        return JSONResponse({"error": {"code": "Authorization_RequestDenied", "message": words}}, 403)
+
     def document(self) -> dict[str, Any]:
         """The cloud, by its AAD-style authority; a client that wants AD FS overrides `loginEndpoint` with `/adfs`."""
         base = f"{self.endpoint}/"
@@ -64,6 +73,8 @@ class CloudMetadata:
                 "identityProvider": "AAD",
             },
             "resourceManager": base,
+            # `az role assignment list` wants to know where Graph is before anything else, and does without its answer.
+            "microsoftGraphResourceId": base,
             "azmirrorStorageAccountResourceId": self.endpoint,
             "vmImageAliasDoc": f"{self.endpoint}/metadata/aliases.json",
             "suffixes": {

@@ -303,7 +303,7 @@ class Create(_Command):
         yield _Put(ctx=self.ctx)()
 
 
-@register_command("network bastion delete", confirmation=None)
+@register_command("network bastion delete", confirmation="Are you sure you want to delete the Bastion host?")
 class Delete(_Command):
     """Delete an Azure Bastion host machine.
 
