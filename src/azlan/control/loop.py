@@ -7,7 +7,7 @@ claim has failed there: Succeeded means applied. The loops never wait for one an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -113,7 +113,7 @@ class Loops:
         """One loop: wait for a change, apply the newest World, retry with a growing pause while that raises."""
         pause = RETRY_FIRST
         event = self._wake[name]
-        failed = False
+        failed: Mapping[str, str] = {}
         while True:
             try:
                 # Not wait_for: before Python 3.12 it can lose a cancellation that comes with the event.
@@ -131,9 +131,9 @@ class Loops:
                 pause = min(pause * 2, RETRY_MOST)
                 continue
             pause = RETRY_FIRST
-            failed = bool(report.failed)
-            if failed:
+            if report.failed and report.failed != failed:
                 log.warning("parts failed", loop=name, parts=report.failed)
+            failed = report.failed
             self._wake["settle"].set()
 
     async def _apply_network(self, world: World) -> Report:

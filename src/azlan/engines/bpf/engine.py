@@ -25,7 +25,7 @@ from azlan.engines.bpf.namespaces import is_bound, remove_namespace
 from azlan.engines.bpf.outside import Outside, Transits, unreachable
 from azlan.engines.bpf.pins import Pins
 from azlan.engines.bpf.ports import Ports, end_name
-from azlan.engines.bpf.render import NetworkPart, RenderError, content_id, part_id
+from azlan.engines.bpf.render import Entries, NetworkPart, RenderError, content_id, part_id
 from azlan.engines.bpf.tables import Change, Tables, Target
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ class BpfEngine:
         self._held: dict[PartKey, NetworkPart] = {}
         """Parts that this process knows to be in force."""
         self._digests: dict[PartKey, bytes] = {}
+        self._refused: dict[PartKey, tuple[NetworkPart, str]] = {}
+        """Parts that cannot be rendered, and why: rendering is pure, so they are not tried again."""
         self._owners: dict[str, dict[bytes, Target]] = {"places": {}, "publics": {}}
         self._whole = True
         """Whether the next apply compares everything with what was read back."""
@@ -193,6 +195,7 @@ class BpfEngine:
         self._held = {key: part for key, part in wanted.items() if key not in failed}
         for key in removed:
             self._digests.pop(key, None)
+        self._refused = {key: self._refused[key] for key in failed}
         self._world = world
         self._whole = False
         if not self._pins.adopted:
@@ -207,14 +210,10 @@ class BpfEngine:
         change, written, failed = Change(), set(removed), {}
         for key in changed:
             part, pointer = wanted[key], key_of(part_id(key))
-            self._digests[key] = value = digest(part)
-            target: Target | None = (content_id(value), int.from_bytes(value[8:], "little"))
-            try:
-                entries = render.render_part(part, content_id(value))
-            except (RenderError, ValueError) as error:
-                failed[key] = str(error)
-                target, entries = None, {}
-            if target is not None and not tables.holds(target[0], entries):
+            target, entries = self._rendered(key, part)
+            if target is None:
+                failed[key] = self._refused[key][1]
+            elif not tables.holds(target[0], entries):
                 change.tables[target[0]] = entries
                 written.add(key)
             if tables.target("pointers", pointer) != target:
@@ -232,6 +231,20 @@ class BpfEngine:
                 if tables.target(name, place) != owner:
                     change.pointers[name][place] = owner
         return change, written, failed
+
+    def _rendered(self, key: PartKey, part: NetworkPart) -> tuple[Target | None, Entries]:
+        """Where the part's pointer is to lead, and what stands there; None for a part that cannot be rendered."""
+        refused = self._refused.get(key)
+        if refused is not None and (refused[0] is part or refused[0] == part):
+            return None, {}
+        self._refused.pop(key, None)
+        self._digests[key] = value = digest(part)
+        try:
+            entries = render.render_part(part, content_id(value))
+        except (RenderError, ValueError) as error:
+            self._refused[key] = (part, str(error))
+            return None, {}
+        return (content_id(value), int.from_bytes(value[8:], "little")), entries
 
     def _addresses(
         self,

@@ -9,12 +9,13 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 
 from azlan.contract.engine import Flow
-from azlan.contract.world import Machine, World, digest, root_of
-from azlan.engines.bpf import program
+from azlan.contract.world import Machine, World, digest, part_key, root_of
+from azlan.engines.bpf import program, render
 from fabric_kit import CACHE, Cloud, churn, declare, rule
 
 pytestmark = pytest.mark.root
@@ -249,3 +250,32 @@ async def test_probe_asks_the_world_that_is_in_force(cloud: Cloud) -> None:
     nic = f"nic:{cloud.part('a1').id}"
     verdict = await cloud.engine.probe(Flow(nic=nic, source="10.0.0.4", destination="10.1.0.4", protocol=1))
     assert verdict.to == f"nic:{cloud.part('b1').id}"
+
+
+async def test_what_cannot_be_rendered_costs_once_and_holds_nobody_up(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[str] = []
+    real = render.render_part
+
+    def counting(part: render.NetworkPart, content: int) -> render.Entries:
+        rendered.append(part_key(part))
+        return real(part, content)
+
+    monkeypatch.setattr(render, "render_part", counting)
+    network = cloud.network
+    declare(network, 0)
+    every = tuple((port, port) for port in range(0, 2000, 2))
+    large = [replace(rule(f"R{n}", 100 + n, "Inbound", True), destination_ports=every) for n in range(40)]
+    network.group("large", *large)
+    network.nic("a2", "a", "10.0.0.5", group="large")
+    for step in range(3):
+        network.peer("a", "b", access=bool(step % 2))
+        report = await cloud.engine.apply(network.world())
+        assert ["rule entries" in why for why in report.failed.values()] == [True]
+    (refused,) = report.failed
+    assert rendered.count(refused) == 1
+    network.group("large", *large[:10])
+    report = await cloud.engine.apply(network.world())
+    assert report.failed == {}
+    assert (await cloud.engine.observe()).root == root(network.world())
