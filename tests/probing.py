@@ -14,11 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import dns.message
+import dns.query
+import dns.rcode
 import msgspec
 
 from azlan.base import linux
 from azlan.contract.engine import Drop, Engine, Flow
+from azlan.contract.platform import DNS_ADDRESS, DNS_PORT
 from azlan.contract.world import World
+from azlan.services.names import Names
 
 T = TypeVar("T")
 
@@ -63,6 +68,18 @@ class Prober(Protocol):
     async def fate(self, source: Guest, destination: str, protocol: str, port: int, guests: list[Guest]) -> Fate: ...
 
     async def traffic(self, source: Guest, target: Guest, protocol: str, port: int, guests: list[Guest]) -> Traffic: ...
+
+    async def resolve(self, guest: Guest, name: str, kind: str) -> str:
+        """What Azure's DNS says to the guest."""
+        ...
+
+
+def _said(answer: dns.message.Message | None) -> str:
+    """What a name comes to: its records, `NODATA`, or the answer's code; `forwarded` where it is nobody's here."""
+    if answer is None:
+        return "forwarded"
+    found = sorted(str(rdata) for rrset in answer.answer for rdata in rrset)
+    return ",".join(found) or ("NODATA" if answer.rcode() == dns.rcode.NOERROR else dns.rcode.to_text(answer.rcode()))
 
 
 class Verdicts:
@@ -110,6 +127,9 @@ class Verdicts:
         there = self._flow(source, target.address, protocol, port, established=True)
         return _Probed(self, (there, _answer(there, target)), {guest.nic: guest for guest in guests})
 
+    async def resolve(self, guest: Guest, name: str, kind: str) -> str:
+        return _said(Names(self._world()).answer(guest.nic, dns.message.make_query(name, kind)))
+
 
 def _answer(flow: Flow, target: Guest) -> Flow:
     return Flow(
@@ -124,6 +144,8 @@ def _answer(flow: Flow, target: Guest) -> Flow:
 
 
 class _Probed:
+    """A flow that is asked about again, both ways."""
+
     def __init__(self, verdicts: Verdicts, flows: tuple[Flow, Flow], guests: dict[str, Guest]) -> None:
         self._verdicts = verdicts
         self._flows = flows
@@ -274,6 +296,24 @@ class Packets:
     async def traffic(self, source: Guest, target: Guest, protocol: str, port: int, guests: list[Guest]) -> Traffic:
         assert protocol == "tcp", "running traffic is a TCP connection here"
         return await asyncio.to_thread(_Connection, source, target, port)
+
+    async def resolve(self, guest: Guest, name: str, kind: str) -> str:
+        """By a datagram and by a connection, which must say the same."""
+        return await asyncio.to_thread(self._resolve, guest, dns.message.make_query(name, kind))
+
+    @staticmethod
+    def _resolve(guest: Guest, query: dns.message.Message) -> str:
+        assert guest.namespace is not None
+        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        datagrams, stream = (within(guest.namespace, lambda k=k: socket.socket(socket.AF_INET, k)) for k in kinds)
+        with datagrams, stream:
+            stream.settimeout(PATIENCE)
+            stream.connect((DNS_ADDRESS, DNS_PORT))
+            stream.setblocking(False)
+            datagrams.setblocking(False)
+            said = _said(dns.query.udp(query, DNS_ADDRESS, timeout=PATIENCE, sock=datagrams))
+            assert said == _said(dns.query.tcp(query, DNS_ADDRESS, timeout=PATIENCE, sock=stream))
+        return said
 
 
 def _listening(port: int) -> socket.socket:

@@ -1,8 +1,9 @@
 """Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
 
 Steps: `peer`, `unpeer`, `sync`, `rule`, `route`, `vnet`, `subnet`, `machine`, `nic`, `power`, `group`, `network`, `traffic`,
-`refused` (a step and the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `traffic`, `resources`,
-`parts`). A flow is `from -> to|to.public|address protocol [port]`; what is expected of it is a drop, `delivered`, or
+`refused` (a step and the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `names`, `traffic`,
+`resources`, `parts`). A name without a dot is completed as the guest's search list does. A flow is
+`from -> to|to.public|address protocol [port]`; what is expected of it is a drop, `delivered`, or
 `{delivered: machine, ttl: 63, back: 64}`: the ttl with which it came there, and with which its answer came back.
 """
 
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import dns.reversename
 import yaml
 
 from azlan.contract.world import Nic, RouteGroup
@@ -180,6 +182,9 @@ class Scenario:
         for flow in given.get("flows", ()):
             ((text, expected),) = flow.items()
             await self._expect_flow(text, expected)
+        for machine, names in given.get("names", {}).items():
+            for name, expected in names.items():
+                await self._expect_name(self.guests[machine], str(name), expected)
         if "traffic" in given:
             for traffic in self.running:
                 assert await traffic.flows() is (given["traffic"] == "goes on"), f"expected: traffic {given['traffic']}"
@@ -201,6 +206,16 @@ class Scenario:
         seen = {route.prefix: route.next_hop.value for route in group.routes if route.active}
         for prefix, hop in expected.items():
             assert seen.get(prefix, "absent") == hop, f"{name}: {prefix} goes to {seen.get(prefix)}; routes: {seen}"
+
+    async def _expect_name(self, guest: Guest, name: str, expected: str) -> None:
+        kind = "A"
+        if name[0].isdigit():
+            name, kind = str(dns.reversename.from_address(name)), "PTR"
+        elif "." not in name:
+            document = await self.arm.get(f"{NICS}/{guest.name}-nic")
+            name += f".{document['properties']['dnsSettings']['internalDomainNameSuffix']}"
+        said = await self.cloud.prober.resolve(guest, name, kind)
+        assert said == expected, f"{guest.name} asks for {name}: expected {expected}, got {said}"
 
     def _flow(self, text: str) -> tuple[str, str, str, int]:
         match = FLOW.fullmatch(text)

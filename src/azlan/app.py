@@ -39,6 +39,7 @@ from azlan.compiler.compile import Compiler
 from azlan.config import Config
 from azlan.contract.engine import Engine
 from azlan.contract.machine import Machines
+from azlan.contract.platform import Platform
 from azlan.control.loop import Loops
 from azlan.engines.model import ModelEngine, probe
 from azlan.fabric.client import FabricClient, RemoteEngine, RemoteMachines
@@ -49,6 +50,7 @@ from azlan.services.administration import Administration, admin_token
 from azlan.services.bastion import BastionSessions
 from azlan.services.cloud import CloudMetadata
 from azlan.services.directory import Directory
+from azlan.services.dns import AzureDns
 from azlan.services.extensions import ExtensionMirror
 from azlan.services.identity import Identity
 from azlan.services.signin import SignIn
@@ -119,18 +121,26 @@ class ControlProcess:
     identity: Identity
     asgi: Starlette
     client: FabricClient | None
+    dns: AzureDns | None
+    """None where no packets move."""
     started: float
 
     async def start(self) -> None:
         if self.client is not None:
             self.client.on_connect.append(self.loops.reconcile)
+            if self.dns is not None:
+                self.client.on_connect.append(self.dns.reopen)
             await self.client.start()
         await self.loops.start()
         self.core.start()
+        if self.dns is not None:
+            await self.dns.start()
 
     async def stop(self) -> None:
         """Let go: machines, packets and operations under way go on or are taken up by the next process."""
         await self.core.close()
+        if self.dns is not None:
+            await self.dns.stop()
         await self.loops.stop()
         await self.loops.machines.close()
         if self.client is not None:
@@ -180,7 +190,8 @@ async def build_control(
     runtime = Runtime(engine, machines, config.endpoint)
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
-    process = ControlProcess(config, core, loops, identity, Starlette(), client, time.time())
+    dns = AzureDns(engine, lambda: loops.world) if isinstance(engine, Platform) else None
+    process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
     process.asgi = _surface(process, tokens)
     return process
 

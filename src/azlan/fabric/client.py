@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import structlog
 
 from azlan.contract.engine import Digest, Flow, Report, Verdict
 from azlan.contract.machine import CommandResult, MachineStatus, StatusListener
-from azlan.contract.world import AnyPart, Machine, Nic, PartKey, World, digest
-from azlan.fabric import wire
+from azlan.contract.world import AnyPart, Machine, Nic, PartKey, Vnet, World, digest
+from azlan.fabric import sockets, wire
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +110,13 @@ class FabricClient:
             if future is not None and not future.done():
                 future.set_result(message.result)
 
-    async def call(self, request: wire.Apply | wire.Observe | wire.Probe | wire.Counters | wire.Run) -> object:
+    async def sockets(self) -> tuple[socket.socket, socket.socket]:
+        """What `Platform.platform_sockets` says, opened by the fabric process."""
+        return await sockets.receive(sockets.path_of(self._path), self._server_uids)
+
+    async def call(
+        self, request: wire.Apply | wire.Observe | wire.Probe | wire.Counters | wire.Run | wire.Owner
+    ) -> object:
         """Send and await the answer. Raises ConnectionError, LookupError, or RuntimeError with the other side's words."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -189,16 +196,25 @@ class RemoteEngine:
         assert isinstance(result, wire.Counted)
         return result.counters
 
+    async def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
+        return await self._client.sockets()
+
+    async def owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
+        result = await self._client.call(wire.Owner(address=address))
+        assert isinstance(result, wire.Owned)
+        return (result.nic, result.address) if result.nic else None
+
 
 class RemoteMachines:
-    """The machines of the fabric process. Sends machine parts, and the NIC parts that they are plugged with."""
+    """The machines of the fabric process. Sends machine parts, the NIC parts that they are plugged with, and the VNet
+    parts that say whom they ask for names."""
 
     def __init__(self, client: FabricClient, name: str) -> None:
         self._client = client
         self.name = name
 
     async def apply(self, world: World) -> Report:
-        parts = {key: part for key, part in world.parts.items() if isinstance(part, Machine | Nic)}
+        parts = {key: part for key, part in world.parts.items() if isinstance(part, Machine | Nic | Vnet)}
         return await self._client.apply("machines", world.revision, parts)
 
     async def observe(self) -> tuple[MachineStatus, ...]:

@@ -15,8 +15,10 @@ import structlog
 
 from azlan.contract.engine import Engine, Report
 from azlan.contract.machine import Machines, MachineStatus
+from azlan.contract.platform import Platform
 from azlan.contract.world import AnyPart, PartKey, World, digest, part_key
 from azlan.fabric import wire
+from azlan.fabric.sockets import SocketServer, path_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +69,7 @@ class FabricServer:
         self._server: asyncio.Server | None = None
         self._locks = {"network": asyncio.Lock(), "machines": asyncio.Lock()}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets = SocketServer(path_of(path), engine, allowed_uid) if isinstance(engine, Platform) else None
 
     async def start(self) -> None:
         self._machines.listen(self._status)
@@ -77,6 +80,8 @@ class FabricServer:
         finally:
             os.umask(before)
         os.chown(self._path, self._allowed_uid, -1)
+        if self._sockets is not None:
+            await self._sockets.start()
 
     async def stop(self) -> None:
         """Stop serving; what runs goes on."""
@@ -85,6 +90,8 @@ class FabricServer:
         if self._current is not None:
             self._current.close()
         self._path.unlink(missing_ok=True)
+        if self._sockets is not None:
+            await self._sockets.stop()
 
     def _status(self, status: MachineStatus) -> None:
         if self._current is not None and not self._current.is_closing():
@@ -148,6 +155,11 @@ class FabricServer:
                 return wire.Judged(verdict=await self._engine.probe(request.flow))
             case wire.Counters():
                 return wire.Counted(counters=await self._engine.counters())
+            case wire.Owner():
+                found = None
+                if isinstance(self._engine, Platform):
+                    found = await self._engine.owner_of_transit(request.address)
+                return wire.Owned(nic=found[0], address=found[1]) if found else wire.Owned()
             case wire.Run():
                 return wire.Ran(result=await self._machines.run(request.machine, request.script, request.seconds))
         raise ValueError(f"no such call: {type(request).__name__}")

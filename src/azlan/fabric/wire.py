@@ -54,9 +54,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     seconds: float
 
 
+class Owner(msgspec.Struct, frozen=True, kw_only=True, tag="owner"):
+    """Who is behind a transit address?"""
+
+    address: str
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
     number: int
-    request: Apply | Observe | Probe | Counters | Run
+    request: Apply | Observe | Probe | Counters | Run | Owner
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True, tag="resync"):
@@ -94,9 +100,16 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True, tag="ran"):
     result: CommandResult
 
 
+class Owned(msgspec.Struct, frozen=True, kw_only=True, tag="owned"):
+    """The NIC behind it, None for nobody, and its private address."""
+
+    nic: PartKey | None = None
+    address: str = ""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     number: int
-    result: Reported | Digested | Statuses | Judged | Counted | Ran | Resync | Failure
+    result: Reported | Digested | Statuses | Judged | Counted | Ran | Owned | Resync | Failure
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
@@ -132,6 +145,10 @@ def write_message(writer: asyncio.StreamWriter, message: Message) -> None:
 
 def peer_uid(writer: asyncio.StreamWriter) -> int:
     """The uid of the process at the other end, as the kernel knows it."""
-    sock = writer.get_extra_info("socket")
+    return peer_uid_of(writer.get_extra_info("socket"))
+
+
+def peer_uid_of(sock: socket.socket) -> int:
+    """As `peer_uid`, of a connected Unix socket."""
     _pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return int(uid)

@@ -21,10 +21,11 @@ import structlog
 from azlan.base import linux
 from azlan.contract.engine import Report
 from azlan.contract.machine import CommandResult, MachineStatus, NicPorts, StatusListener
-from azlan.contract.world import Machine, Nic, PartKey, World
+from azlan.contract.world import Machine, Nic, PartKey, Vnet, World
 from azlan.machines.bastionhost import BastionHost, Interpreter
 from azlan.machines.cgroups import Cgroups
 from azlan.machines.guest import Desired, Guest, Tools, VirtualMachine
+from azlan.machines.identity import resolv_conf
 from azlan.machines.images import Image, ImageError, ImageNotFoundError, ImageStore
 from azlan.machines.keeper import Keeper
 from azlan.machines.places import MachineError, Place, Record, name_of
@@ -90,10 +91,11 @@ class ContainerMachines:
         wanted = {
             key: part for key, part in world.parts.items() if isinstance(part, Machine) and part.host == self._host
         }
+        vnets = {key: part for key, part in world.parts.items() if isinstance(part, Vnet)}
         written = 0
         for key, part in wanted.items():
             nics = tuple(nic for ref in part.nics if isinstance(nic := world.parts.get(ref), Nic))
-            written += self._keeper(key, part.role).desire(Desired(part, nics))
+            written += self._keeper(key, part.role).desire(Desired(part, nics, resolv_conf(nics, vnets)))
         for name, record in self._present().items():
             if name not in self._keepers:
                 key = record.key if record else name

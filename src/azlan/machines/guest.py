@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from azlan.base import linux
 from azlan.contract.machine import CommandResult, NicPorts
 from azlan.contract.world import Machine, Nic
@@ -30,6 +32,8 @@ from azlan.machines.uidranges import SIZE, UidRanges
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
+
 STOP_SECONDS = 20.0
 """How long a guest may take to shut down before it is ended."""
 OUTPUT_LIMIT = 1 << 20
@@ -39,10 +43,11 @@ _HALT = signal.SIGRTMIN + 3
 
 @dataclass(frozen=True)
 class Desired:
-    """What is wanted of a machine: its part and the parts of its NICs, in order."""
+    """What is wanted of a machine: its part, the parts of its NICs, in order, and its resolv.conf."""
 
     machine: Machine
     nics: tuple[Nic, ...]
+    resolv_conf: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,6 +245,22 @@ class VirtualMachine(Guest):
         identity.lay(place.state / "upper", image.tree, files, record.first_id)
         record.image, record.build, record.provisioned = image.name, image.build, True
         place.save(record)
+
+    async def prepare(self, desired: Desired, record: Record) -> None:
+        await super().prepare(desired, record)
+        if record.resolv_conf != desired.resolv_conf:
+            await self.tools.thread(lambda: self._lay_resolv_conf(desired, record))
+
+    def _lay_resolv_conf(self, desired: Desired, record: Record) -> None:
+        """At the first start, and at a later one where something else is to be asked for names; in between the file is
+        the guest's to edit."""
+        try:
+            identity.lay_resolv_conf(self.place.state / "upper", desired.resolv_conf, record.first_id)
+        except OSError as error:
+            log.warning("the guest's resolv.conf cannot be written", machine=record.key, error=str(error))
+            return
+        record.resolv_conf = desired.resolv_conf
+        self.place.save(record)
 
     async def launch(self, desired: Desired, record: Record) -> None:
         place, machine = self.place, desired.machine

@@ -51,6 +51,8 @@ class Record(msgspec.Struct, kw_only=True):
     """It was powered off, from inside or outside, and stays so until it is started."""
     since: float = 0.0
     memory_mib: int = 0
+    resolv_conf: str = ""
+    """As it was written last."""
     nics: dict[PartKey, str] = {}
     """NIC → name of its link in the guest."""
 

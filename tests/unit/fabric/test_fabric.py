@@ -164,8 +164,8 @@ async def test_errors_and_events_cross(tmp_path: Path) -> None:
         await RemoteEngine(client, "bpf").probe(Flow(nic="nic:/x", source="10.0.0.4", destination="10.0.0.5"))
     assert (await machines.run("machine:/m", "echo hi", 5)).stdout == "echo hi"
     machine = Machine(id="/m", role="vm", computer_name="m", image="debian-12", memory_mib=512, cpus=1, nics=())
-    await machines.apply(world(1, machine, vnet("a")))
-    assert set(pair.machines.worlds[-1].parts) == {"machine:/m"}
+    await machines.apply(world(1, machine, vnet("a"), RuleSet(id="/n", inbound=(), outbound=())))
+    assert set(pair.machines.worlds[-1].parts) == {"machine:/m", "vnet:/a"}
     status = MachineStatus(machine="machine:/m", power="running", ready=True)
     pair.machines.listeners[0](status)
     await machines.observe()

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
-from azlan.contract.world import GuestLogin
-from azlan.machines.identity import GuestFile, IdentityError, guest_files, host_keys, lay
+from azlan.contract.world import GuestLogin, Nic, NicAddress, Vnet
+from azlan.machines.identity import (
+    GuestFile,
+    IdentityError,
+    guest_files,
+    host_keys,
+    lay,
+    lay_resolv_conf,
+    resolv_conf,
+)
 
 IMAGE = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/bash\nbackup:x:34:34::/:/bin/false\nubuntu:x:1000:1000::/:/bin/sh\n",
@@ -49,12 +58,60 @@ def test_an_account_with_keys_takes_no_password() -> None:
     assert (keys.data, keys.mode, keys.uid) == (b"ssh-ed25519 AAAA a\nssh-rsa BBBB b\n", 0o600, 1001)
 
 
-def test_names_and_resolver() -> None:
+def test_names() -> None:
     files = made(None)
-    assert set(files) == {"etc/hostname", "etc/hosts", "etc/machine-id", "etc/resolv.conf"}
+    assert set(files) == {"etc/hostname", "etc/hosts", "etc/machine-id"}
     assert files["etc/hostname"].data == b"vm-1\n"
     assert b"127.0.1.1 vm-1\n" in (files["etc/hosts"].data or b"")
-    assert files["etc/resolv.conf"].data == b"nameserver 168.63.129.16\n"
+
+
+def nic(**given: Any) -> Nic:
+    return Nic(
+        id="/n", vnet="vnet:/v", subnet="/v/subnets/s", mac="00:0d:3a:00:00:01", prefix_length=24, gateway="10.0.0.1",
+        addresses=(NicAddress(private="10.0.0.4"),), routes="routes:/v|", **given,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mine", "networks", "expected"),
+    [
+        ((), (), "search abc.ex.internal.cloudapp.net\nnameserver 168.63.129.16\n"),
+        ((), ("10.0.0.9", "10.0.0.10"), "search reddog.microsoft.com\nnameserver 10.0.0.9\nnameserver 10.0.0.10\n"),
+        (("10.0.0.8",), ("10.0.0.9",), "search reddog.microsoft.com\nnameserver 10.0.0.8\n"),
+        (("168.63.129.16",), ("10.0.0.9",), "search abc.ex.internal.cloudapp.net\nnameserver 168.63.129.16\n"),
+    ],
+)
+def test_whom_a_guest_asks_for_names(mine: tuple[str, ...], networks: tuple[str, ...], expected: str) -> None:
+    vnet = Vnet(
+        id="/v", location="l", prefixes=(), tags=(), dns_servers=networks, dns_suffix="abc.ex.internal.cloudapp.net"
+    )
+    assert resolv_conf((nic(dns_servers=mine), nic(dns_servers=("10.9.9.9",))), {"vnet:/v": vnet}) == expected
+
+
+def test_without_a_network_azures_dns_is_asked_all_the_same() -> None:
+    assert resolv_conf((), {}) == "search reddog.microsoft.com\nnameserver 168.63.129.16\n"
+
+
+def test_resolv_conf_is_laid_without_following_the_guest_anywhere(tmp_path: Path) -> None:
+    upper, outside = tmp_path / "upper", tmp_path / "outside"
+    (upper / "etc").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "resolv.conf").write_text("mine")
+    (upper / "etc" / "resolv.conf").symlink_to(outside / "resolv.conf")
+    (upper / "etc" / ".resolv.conf.azlan").symlink_to(outside / "new")
+    lay_resolv_conf(upper, "nameserver 10.0.0.9\n", os.getuid())
+    laid = upper / "etc" / "resolv.conf"
+    assert (laid.read_text(), laid.is_symlink(), stat.S_IMODE(laid.stat().st_mode)) == (
+        "nameserver 10.0.0.9\n",
+        False,
+        0o644,
+    )
+    assert [(p.name, p.read_text()) for p in outside.iterdir()] == [("resolv.conf", "mine")]
+    (upper / "etc").rename(upper / "gone")
+    (upper / "etc").symlink_to(outside)
+    with pytest.raises(OSError):
+        lay_resolv_conf(upper, "nameserver 10.0.0.9\n", os.getuid())
+    assert (outside / "resolv.conf").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["root", "backup", "ubuntu"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import socket
 import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,10 @@ class BpfEngine:
     async def owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
         """(NIC, private address) that a platform service sees as this transit address."""
         return await self._do(self._owner_of_transit, address)
+
+    async def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
+        """Of `contract.platform.Platform`: (datagrams, stream) at 168.63.129.16, in the outside namespace."""
+        return await self._do(self._platform_sockets)
 
     async def warnings(self) -> tuple[str, ...]:
         """What of the outside world this computer does not allow, in words for `doctor`."""
@@ -361,6 +366,11 @@ class BpfEngine:
             return None
         key = next((key for key in self._held if part_id(key) == found[0]), None)
         return (key, found[1]) if key else None
+
+    def _platform_sockets(self) -> tuple[socket.socket, socket.socket]:
+        if self._tables is None:
+            raise LookupError("The outside world is not there yet.")
+        return self._outside.platform_sockets()
 
     def _warnings(self) -> tuple[str, ...]:
         self._open()

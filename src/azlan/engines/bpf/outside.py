@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +24,12 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
+from azlan.contract.platform import DNS_ADDRESS, DNS_PORT
 from azlan.engines.bpf.namespaces import inside, is_bound, make_namespace, remove_namespace, sysctl
 from azlan.engines.bpf.pins import Pins
 from azlan.engines.bpf.ports import attach
 
-PLATFORM = ("168.63.129.16", "169.254.169.254")
+PLATFORM = (DNS_ADDRESS, "169.254.169.254")
 TRANSIT = IPv4Network("240.0.0.0/5")
 TRANSIT_GATEWAY = "240.0.0.1"
 LINK_RANGE = IPv4Network("192.88.99.0/24")
@@ -293,6 +295,19 @@ class Outside:
                     continue
                 ipr.route("replace", dst=f"{address}/32", gateway=str(self.block[2]), oif=index)
                 self._published.add(address)
+
+    def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
+        """(datagrams, listening stream) at Azure's DNS address; those opened before may still be open."""
+        opened = []
+        with inside(self.namespace):
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                made = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                made.bind((DNS_ADDRESS, DNS_PORT))
+                opened.append(made)
+        opened[1].listen(128)
+        return opened[0], opened[1]
 
     def remove(self) -> None:
         """Everything outside the fabric namespace: the link and the rules on the computer, then the namespace."""

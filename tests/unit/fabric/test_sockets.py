@@ -1,0 +1,106 @@
+"""Sockets handed from one process to another: whoever asks is asked who he is, and gets exactly what he asked for."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from azlan.fabric import sockets
+from azlan.fabric.sockets import SocketServer, receive
+
+ME = frozenset({os.getuid()})
+
+
+class Opener:
+    """A Platform of loopback sockets."""
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+        self.kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        self.handed: list[socket.socket] = []
+
+    async def platform_sockets(self) -> tuple[socket.socket, ...]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.handed = []
+        for kind in self.kinds:
+            made = socket.socket(socket.AF_INET, kind)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(("127.0.0.1", sockets.DNS_PORT))
+            self.handed.append(made)
+        return tuple(self.handed)
+
+    async def owner_of_transit(self, address: str) -> tuple[str, str] | None:
+        return None
+
+
+@pytest.fixture
+def opener(monkeypatch: pytest.MonkeyPatch) -> Opener:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(sockets, "DNS_ADDRESS", "127.0.0.1")
+        monkeypatch.setattr(sockets, "DNS_PORT", free.getsockname()[1])
+    return Opener()
+
+
+@pytest.fixture
+async def server(opener: Opener, tmp_path: Path) -> AsyncIterator[SocketServer]:
+    made = SocketServer(tmp_path / "s.fds", opener, os.getuid())  # type: ignore[arg-type]
+    await made.start()
+    yield made
+    await made.stop()
+    assert not (tmp_path / "s.fds").exists()
+
+
+async def test_they_work_on_the_other_side_and_on_no_other(
+    opener: Opener, server: SocketServer, tmp_path: Path
+) -> None:
+    datagrams, stream = await receive(tmp_path / "s.fds", ME)
+    assert all(made.fileno() == -1 for made in opener.handed)
+    assert (datagrams.type, stream.type) == (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    assert not datagrams.get_inheritable()
+    datagrams.settimeout(1)
+    with datagrams, stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"hello", ("127.0.0.1", sockets.DNS_PORT))
+        assert datagrams.recv(16) == b"hello"
+    again = await receive(tmp_path / "s.fds", ME)
+    for made in again:
+        made.close()
+
+
+async def test_none_yet(opener: Opener, server: SocketServer, tmp_path: Path) -> None:
+    opener.refusal = LookupError("The outside world is not there yet.")
+    with pytest.raises(LookupError, match=r"^The outside world is not there yet\.$"):
+        await receive(tmp_path / "s.fds", ME)
+    opener.refusal = OSError("x" * 1000)
+    with pytest.raises(LookupError):
+        await receive(tmp_path / "s.fds", ME)
+
+
+async def test_a_stranger_gets_none(server: SocketServer, tmp_path: Path) -> None:
+    server._allowed_uid += 1
+    with pytest.raises(LookupError, match="went away"):
+        await receive(tmp_path / "s.fds", ME)
+
+
+async def test_none_are_taken_from_a_stranger(server: SocketServer, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match="another user"):
+        await receive(tmp_path / "s.fds", frozenset({os.getuid() + 1}))
+
+
+async def test_other_sockets_than_asked_for_are_refused(opener: Opener, server: SocketServer, tmp_path: Path) -> None:
+    opener.kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    with pytest.raises(ConnectionError, match="other sockets"):
+        await receive(tmp_path / "s.fds", ME)
+    opener.kinds = (socket.SOCK_DGRAM,)  # type: ignore[assignment]
+    with pytest.raises(ConnectionError, match="other sockets"):
+        await receive(tmp_path / "s.fds", ME)
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError):
+        await receive(tmp_path / "s.fds", ME)
