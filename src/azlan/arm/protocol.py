@@ -35,6 +35,7 @@ class RouteCall:
 
     def __init__(self, core: Core, call: Call, params: Mapping[str, str], body: Any) -> None:
         self._snapshot = core.store.snapshot
+        self._registry = core.registry
         self.revision = self._snapshot.revision
         self.params = params
         self.query = call.query
@@ -55,6 +56,9 @@ class RouteCall:
 
     def referrers(self, key: str, type: str | None = None) -> Iterable[tuple[Row, str]]:
         return self._snapshot.referrers(key, type)
+
+    def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
+        return self._registry.preflight(id, body)
 
     def status(self, key: str) -> MachineStatus | None:
         return self._snapshot.status(key)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from azlan.arm.resource import Reference, ResourceType, Route
+from azlan.arm.resource import Json, Reference, ResourceType, Route
+from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
@@ -135,6 +136,11 @@ class Registry:
     def reference(self, row_type: str, path: str) -> Reference | None:
         """The declaration of a reference found in a row at `path`."""
         return self._references.get((row_type.lower(), _INDEX.sub("[]", path).lower()))
+
+    def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
+        """What the type of a resource finds wrong with it before anything is deployed."""
+        declared = self.of_id(id)
+        return declared.preflight(id, body) if declared is not None else ()
 
     def namespaces(self) -> dict[str, list[ResourceType]]:
         """Namespace in its canonical case → its types, sorted."""

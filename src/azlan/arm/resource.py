@@ -169,6 +169,10 @@ class Write(Read, Protocol):
         """Remove an implicit row in the same transaction."""
         ...
 
+    def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
+        """What its type already knows to be wrong with a resource that a template will make."""
+        ...
+
     def may(self, action: str, key: str) -> bool:
         """Whether the caller's roles allow `action` (`Microsoft.Network/virtualNetworks/peer/action`) at `key`."""
         ...
@@ -262,6 +266,10 @@ class RouteContext(Read, Protocol):
     subscription: str
     runtime: Runtime
 
+    def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
+        """As of `Write`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -354,6 +362,10 @@ def no_hook(_: Any) -> None:
     """The hook of a type that has nothing to add."""
 
 
+def no_errors(_id: ResourceId, _body: Json) -> Iterable[ArmError]:
+    return ()
+
+
 def no_facts(_row: Row, _read: Read) -> Iterable[Fact]:
     return ()
 
@@ -396,6 +408,9 @@ class ResourceType:
     """Called for rows (never for inline children) when the row, or what refers to it or is referred to by it, changed."""
     view: Callable[[View], None] = no_hook
     actions: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
+    preflight: Callable[[ResourceId, Json], Iterable[ArmError]] = no_errors
+    """What is wrong with a document whatever is there: asked for all resources of a template before the first of them is
+    deployed. Values may still be template expressions, and nothing of the document has been checked."""
     job: Callable[[Job], Awaitable[None]] | None = None
     """Runs after a PUT; its end ends the operation."""
     delete_job: Callable[[Job], Awaitable[None]] | None = None

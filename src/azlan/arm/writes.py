@@ -18,6 +18,7 @@ from azlan.arm.registry import Registry
 from azlan.arm.resource import Json, Principal, ProvisioningState, ResourceType, Row, Write
 from azlan.arm.snapshot import inline_place
 from azlan.arm.store import Transaction
+from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of
 from azlan.contract.machine import MachineStatus
 
@@ -173,6 +174,9 @@ class _Writing(_Reading):
         self.unit.implicit.discard(key)
         if key in self.unit.change.snapshot.rows:
             self.unit.change.remove(key)
+
+    def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
+        return self.unit.rules.registry.preflight(id, body)
 
     def may(self, action: str, key: str) -> bool:
         return self.unit.rules.authorization.allowed(

@@ -92,9 +92,17 @@ def _user_name(profile: Json) -> str:
     user = str(profile.get("adminUsername") or "")
     if not user:
         raise _missing("adminUsername")
-    if user.lower() in RESERVED_NAMES or not _USER_NAME.fullmatch(user) or user.endswith("."):
-        raise _invalid("The Admin Username specified is not allowed.", "adminUsername")
+    error = user_name_error(user)
+    if error is not None:
+        raise error
     return user
+
+
+def user_name_error(user: str) -> ArmError | None:
+    """What Azure answers to a user name that a Linux guest may not have."""
+    if user.lower() in RESERVED_NAMES or not _USER_NAME.fullmatch(user) or user.endswith("."):
+        return _invalid("The Admin Username specified is not allowed.", "adminUsername")
+    return None
 
 
 def _public_keys(linux: Json, user: str) -> list[str]:

@@ -55,6 +55,18 @@ def find_image(publisher: str, offer: str, sku: str, version: str) -> PlatformIm
     return None
 
 
+def image_error(publisher: str, offer: str, sku: str, version: str) -> ArmError:
+    """What Azure answers to an image it does not have."""
+    return ArmError(
+        400,
+        "PlatformImageNotFound",
+        f"The platform image '{publisher}:{offer}:{sku}:{version}' is not available. Verify that all fields in the storage "
+        f"profile are correct. For more details about storage profile information, please refer to "
+        f"https://aka.ms/storageprofile",
+        target="imageReference",
+    )
+
+
 def guest_of(publisher: str, offer: str, sku: str) -> str:
     """The guest image of an accepted reference. Raises LookupError where the table has it no longer."""
     image = find_image(publisher, offer, sku, "latest")

@@ -13,7 +13,7 @@ from azlan.arm.resource import Json, Row, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.providers.compute.account import change_not_allowed
-from azlan.providers.compute.images import OS_DISK_GIB, PlatformImage, find_image
+from azlan.providers.compute.images import OS_DISK_GIB, PlatformImage, find_image, image_error
 from azlan.providers.compute.sizes import Size
 
 DISK = "Microsoft.Compute/disks"
@@ -54,13 +54,7 @@ def _image(write: Write, profile: Json, before: Mapping[str, Any] | None) -> Pla
     parts = [str(reference.get(name) or "") for name in ("publisher", "offer", "sku", "version")]
     image = find_image(*parts)
     if image is None:
-        raise ArmError(
-            400,
-            "PlatformImageNotFound",
-            f"The platform image '{':'.join(parts)}' is not available. Verify that all fields in the storage profile are "
-            f"correct. For more details about storage profile information, please refer to https://aka.ms/storageprofile",
-            target="imageReference",
-        )
+        raise image_error(*parts)
     write.state.setdefault("exactVersion", image.version)
     return image
 

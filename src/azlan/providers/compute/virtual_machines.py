@@ -18,6 +18,7 @@ from azlan.providers.compute.images import guest_of
 from azlan.providers.compute.instance_view import instance_view
 from azlan.providers.compute.network import accept_network, nic_keys
 from azlan.providers.compute.power import ACTIONS
+from azlan.providers.compute.preflight import preflight
 from azlan.providers.compute.shapes import COMPUTE_API_VERSIONS, VirtualMachine, settle
 from azlan.providers.compute.sizes import Size, find_size, size_error
 from azlan.providers.compute.storage import DISK, accept_storage
@@ -167,6 +168,7 @@ RESOURCE = ResourceType(
     ),
     accept=_accept,
     facts=_facts,
+    preflight=preflight,
     view=_view,
     actions=ACTIONS,
     after_delete=_after_delete,

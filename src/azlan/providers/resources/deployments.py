@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -22,7 +22,7 @@ from azlan.base.ids import ResourceId
 from azlan.providers.resources.rollout import duration, rollout
 from azlan.template.parameters import Parameter
 from azlan.template.plan import Plan, Planned, Setting, make_plan
-from azlan.template.secrets import password_error, seal, sealed_owner
+from azlan.template.secrets import seal
 
 TYPE = "Microsoft.Resources/deployments"
 MACHINE = "microsoft.compute/virtualmachines"
@@ -72,7 +72,7 @@ def _accept(write: Write) -> None:
     mode = _mode(properties)
     plan = _plan(write, write.id, properties, template, parameters, write.principal.tenant, write.now)
     sealed: Json = {}
-    _check_passwords(write.id.name, plan)
+    _check_resources(write.id.name, plan, write.preflight)
     tokens: dict[str, str] = {}
 
     def sealed_token(password: str) -> str:
@@ -181,14 +181,12 @@ def _plan(
     return make_plan(template, given, setting)
 
 
-def _check_passwords(name: str, plan: Plan) -> None:
-    """What Azure's preflight finds out about passwords before anything is deployed."""
+def _check_resources(name: str, plan: Plan, preflight: Callable[[ResourceId, Json], Iterable[ArmError]]) -> None:
+    """What Azure's preflight finds out about the resources before anything is deployed."""
     details = []
     for resource in plan.resources:
-        password = _password_of(resource)
-        error = password_error(password) if password is not None and sealed_owner(password) is None else None
-        if error is not None:
-            details.append({"code": error.code, "target": error.target, "message": error.message})
+        if resource.wanted and not resource.existing:
+            details += [error.body for error in preflight(resource.id, resource.body)]
     if details:
         raise ArmError(
             400,
@@ -350,7 +348,7 @@ async def _validate(context: RouteContext) -> Json:
     now = datetime.now(UTC).isoformat()
     template = properties.get("template")
     plan = _plan(context, id, properties, template, properties.get("parameters") or {}, context.principal.tenant, now)
-    _check_passwords(id.name, plan)
+    _check_resources(id.name, plan, context.preflight)
     return {
         "id": str(id),
         "name": id.name,
