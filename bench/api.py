@@ -162,9 +162,7 @@ def _ok(answer: tuple[int, bytes, bytes]) -> None:
         raise RuntimeError(f"{answer[0]} {answer[2][:300].decode()}")
 
 
-def _report(
-    result: Result, verb: str, clients: int, sizes: list[int], samples: dict[str, list[list[float]]]
-) -> None:
+def _report(result: Result, verb: str, clients: int, sizes: list[int], samples: dict[str, list[list[float]]]) -> None:
     who = "one client" if clients == 1 else f"{clients} clients"
     p50 = {name: [quantile(times, 0.5) * 1000 for times in kept] for name, kept in samples.items()}
     p95 = {name: [quantile(times, 0.95) * 1000 for times in kept] for name, kept in samples.items()}
@@ -179,5 +177,3 @@ def _report(
     for size in sizes[1:]:
         aim = Aim(1.1) if size == 10_000 else None
         result.ratio(f"    p50 at {size:,} over at {first}", p50[f"azlan {size}"], p50[f"azlan {first}"], aim)
-
-

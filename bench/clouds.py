@@ -124,12 +124,16 @@ class Arm:
         """Return when the operation has Succeeded."""
         deadline = time.monotonic() + seconds
         while poll is not None:
-            document = self._checked(self.client.send("GET", poll))
+            document = self.poll(poll)
             if document["status"] == "Succeeded":
                 return
             if document["status"] in ("Failed", "Canceled") or time.monotonic() > deadline:
                 raise Refused(json.dumps(document))
             time.sleep(POLL_SECONDS)
+
+    def poll(self, operation: str | None) -> dict[str, Any]:
+        """An operation's status document."""
+        return dict(self._checked(self.client.send("GET", operation or "")))
 
     def put(self, id: str, body: Any) -> None:
         self.finish(self.begin(id, body))
