@@ -145,9 +145,9 @@ class Login:
     """The account a guest is provisioned with. `password_hash` is crypt(5) text, never the password."""
 
     username: str
-    password_hash: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
     ssh_keys: tuple[str, ...] = ()
-    custom_data: bytes | None = None
+    custom_data: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
