@@ -22,7 +22,7 @@ import pytest
 from azlan.commands.bastion_session import BastionSession
 from azlan.commands.clouds import CloudClient
 from client import ArmClient
-from counts import figures, spread, times
+from counts import FULL, figures, spread, times
 from network import NICS, PUBLIC_IPS, VMS, VNETS, template, vnet
 from patience import PatientTransport
 from standing import PASSWORD, Standing, peered_pair, short_folder, standing, tutorial_network
@@ -308,3 +308,32 @@ async def test_kill_9_of_either_process_while_the_tutorial_runs() -> None:
             await settled(cloud)
             assert cloud.status()["parts"] == 0
             assert not list((cloud.config.fabric / "machines").iterdir())
+
+
+async def go_on_with(cloud: Standing, *arguments: str) -> tuple[str, int]:
+    """Run `azlan` and kill either process now and then while it runs: what it printed, and how many kills."""
+    running = asyncio.create_task(asyncio.to_thread(cloud.azlan, *arguments))
+    kills = 0
+    while True:
+        done, _ = await asyncio.wait([running], timeout=random.uniform(3, 8))
+        if done:
+            return running.result().stdout, kills
+        kills += 1
+        await killed_and_back(cloud, ("control", "fabric")[kills % 2], settled=False)
+
+
+if FULL:  # what az waits between its tries makes this long
+
+    @pytest.mark.az
+    async def test_az_goes_through_the_tutorial_whatever_is_killed() -> None:
+        """What the real az does when nobody answers is to ask again; it must find everything as it was told."""
+        with short_folder() as folder, standing(folder) as cloud:
+            total = 0
+            for _ in range(3):
+                output, kills = await go_on_with(cloud, "tutorial")
+                assert output.count("4 packets transmitted, 4 received, 0% packet loss") == 2
+                _, more = await go_on_with(cloud, "tutorial", "--delete")
+                total += kills + more
+                status = await settled(cloud)
+                assert (status["runningMachines"], status["parts"]) == (0, 0)
+            figures.append(f"az went through the tutorial 3 times while processes were killed {total} times")
