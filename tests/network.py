@@ -20,7 +20,8 @@ IMAGE = {
 
 
 def vnet(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """A VNet resource; `space` is a prefix or several, a subnet a prefix or `{prefix, security_group, route_table}`."""
+    """A VNet resource; `space` is a prefix or several, a subnet a prefix or `{prefix, security_group, route_table}`;
+    `dns_servers` are its own."""
     space = given["space"]
     subnets = []
     depends = []
@@ -44,6 +45,7 @@ def vnet(name: str, given: dict[str, Any]) -> dict[str, Any]:
         "properties": {
             "addressSpace": {"addressPrefixes": [space] if isinstance(space, str) else space},
             "subnets": subnets,
+            **({"dhcpOptions": {"dnsServers": given["dns_servers"]}} if "dns_servers" in given else {}),
         },
     }
 

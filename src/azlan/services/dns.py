@@ -110,8 +110,9 @@ class AzureDns:
         self._world = world
         self._upstream = upstream or Upstream()
         self._names: Names | None = None
-        self._known: dict[str, tuple[PartKey, Nic]] = {}
-        """Transit address → the NIC behind it, while its part is the one that was there then."""
+        self._known: dict[str, tuple[int, PartKey, Nic]] = {}
+        """Transit address → (fabric process that said so, NIC behind it, its part then)."""
+        self._processes = 0
         self._busy: Counter[PartKey] = Counter()
         self._connected: Counter[PartKey] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,7 +134,7 @@ class AzureDns:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def reopen(self) -> None:
-        self._known.clear()
+        self._processes += 1
         self._again.set()
 
     # Sockets
@@ -242,22 +243,26 @@ class AzureDns:
         """Part key of the NIC that sends from a transit address.
 
         What was learnt holds as long as the World has the very same part: the NIC was there all the time, and a NIC's
-        transit address stays.
+        transit address stays. A new fabric process is asked again; until it knows, the one before it is believed.
         """
         parts = self._world().parts
-        known = self._known.get(source)
-        if known is not None and parts.get(known[0]) is known[1]:
-            return known[0]
+        process, nic, then = self._known.get(source, (-1, "", None))
+        if then is None or parts.get(nic) is not then:
+            process, nic = -1, ""
+        if process == self._processes:
+            return nic
+        asked = self._processes
         try:
             found = await self._platform.owner_of_transit(source)
         except (ConnectionError, RuntimeError):
-            found = None  # the machine asks again; by then the fabric process is back
-        part = parts.get(found[0]) if found else None
-        if found is None or not isinstance(part, Nic):
+            found = None
+        part = self._world().parts.get(found[0]) if found else None
+        if found is not None and isinstance(part, Nic):
+            self._known[source] = asked, found[0], part
+            return found[0]
+        if not nic:
             self._known.pop(source, None)
-            return None
-        self._known[source] = found[0], part
-        return found[0]
+        return nic or None
 
 
 @dataclass(frozen=True)

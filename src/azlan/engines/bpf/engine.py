@@ -360,8 +360,7 @@ class BpfEngine:
         self._ports.unplug(nic)
 
     def _owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
-        _, transits = self._open()
-        found = transits.owner(address)
+        found = self._transits.owner(address) if self._transits is not None else None
         if found is None:
             return None
         key = next((key for key in self._held if part_id(key) == found[0]), None)
