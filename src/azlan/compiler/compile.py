@@ -17,7 +17,7 @@ from azlan.compiler.security import classify, rule_set
 from azlan.compiler.translation import machine_part, nic_part, vnet_part
 from azlan.contract import facts, world
 from azlan.contract.facts import Facts, Key
-from azlan.contract.world import AnyPart, PartKey, World
+from azlan.contract.world import AnyPart, Lineage, PartKey, World
 
 
 class Compiler:
@@ -33,6 +33,7 @@ class Compiler:
 
     def _forget(self) -> None:
         self._index = FactIndex()
+        self._lineage = Lineage()
         self._groups_of: dict[Key, tuple[PartKey, ...]] = {}
         """VNet → its route groups."""
         self._nics_of: dict[Key, tuple[PartKey, ...]] = {}
@@ -60,6 +61,7 @@ class Compiler:
             parts=MappingProxyType(self._parts),
             claims=MappingProxyType(self._claims),
             hosts=("local", *sorted(self._index.hosts.keys() - {"local"})),
+            place=self._lineage.step(parts.touched),
         )
 
     # Parts
@@ -179,6 +181,8 @@ class Draft(Generic[V]):
         self._copied = whole
         self.result: dict[str, V] = {} if whole else before
         self.constructed = 0
+        self.touched: set[str] = set()
+        """What is not as it was."""
 
     def __contains__(self, key: str) -> bool:
         return key in self.result
@@ -193,6 +197,7 @@ class Draft(Generic[V]):
             return
         if not self._copied:
             self.result, self._copied = self.result.copy(), True
+        self.touched.add(key)
         if value is None:
             del self.result[key]
         else:

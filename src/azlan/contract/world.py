@@ -8,6 +8,7 @@ removing parts costs what changed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from enum import IntFlag, StrEnum
 from hashlib import blake2b
@@ -218,14 +219,76 @@ def root_of(digests: Iterable[bytes]) -> bytes:
     return total.to_bytes(DIGEST_SIZE, "big")
 
 
+class Lineage:
+    """The Worlds that one maker made, one from the other: which parts each step touched, for as many steps as are kept."""
+
+    KEPT = 256
+
+    def __init__(self) -> None:
+        self._steps: deque[frozenset[PartKey]] = deque(maxlen=self.KEPT)
+        self._count = 0
+
+    def step(self, touched: Iterable[PartKey]) -> Place:
+        """The place of the next World, in which no other part differs from the one before."""
+        self._steps.append(frozenset(touched))
+        self._count += 1
+        return Place(self, self._count)
+
+    def between(self, earlier: int, later: int) -> set[PartKey] | None:
+        """Keys of the parts touched after one place up to another; None where that is no longer known."""
+        begins = self._count - len(self._steps)
+        if not begins <= earlier <= later <= self._count:
+            return None
+        steps = (self._steps[number] for number in range(earlier - begins, later - begins))
+        return set().union(*steps)
+
+
+class Place:
+    """Where a World stands in its lineage. It says nothing of what the World is: any two places are equal."""
+
+    __slots__ = ("lineage", "number")
+
+    def __init__(self, lineage: Lineage, number: int) -> None:
+        self.lineage = lineage
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Place)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """All parts at one revision. `claims` (control process only, never on the wire) says which parts an owner's facts
-    made or changed, so that a part's outcome reaches the operations that wait for it."""
+    """All parts at one revision. `claims` and `place` are never on the wire: `claims` says which parts an owner's facts
+    made or changed, so that a part's outcome reaches the operations that wait for it; `place` is what makes `differing`
+    cost what changed."""
 
     revision: int
     parts: Mapping[PartKey, AnyPart]
     claims: Mapping[Key, tuple[PartKey, ...]] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     hosts: tuple[str, ...] = ("local",)
+    place: Place | None = None
+
+
+def differing(before: World, after: World) -> tuple[list[PartKey], list[PartKey]]:
+    """Keys of the parts that are new or changed, and of those that are gone. Looks only at what was touched in between
+    where both Worlds are of one lineage, else at every part."""
+    old, new = before.parts, after.parts
+    suspects: Iterable[PartKey] | None = None
+    if before.place is not None and after.place is not None and before.place.lineage is after.place.lineage:
+        touched = after.place.lineage.between(before.place.number, after.place.number)
+        suspects = sorted(touched) if touched is not None else None
+    if suspects is None:
+        suspects = [*new, *(key for key in old if key not in new)]
+    changed, gone = [], []
+    for key in suspects:
+        part = new.get(key)
+        if part is None:
+            if key in old:
+                gone.append(key)
+        elif (known := old.get(key)) is not part and known != part:
+            changed.append(key)
+    return changed, gone
 
 
 EMPTY = World(revision=0, parts=MappingProxyType({}))

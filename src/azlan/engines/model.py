@@ -8,7 +8,7 @@ each independent. Follows the VFP order of virtual-networks-udr-overview and net
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar, cast
 
 from azlan.base.nets import Address, address, network
@@ -29,6 +29,7 @@ from azlan.contract.world import (
     Tag,
     Vnet,
     World,
+    differing,
     digest,
     part_key,
     root_of,
@@ -334,37 +335,35 @@ def probe(world: World, flow: Flow) -> Verdict:
     return judge(_last, flow)
 
 
-def differing(before: Mapping[PartKey, AnyPart], after: Mapping[PartKey, AnyPart]) -> list[PartKey]:
-    """Keys of network parts that were added, changed or removed; the same object costs one comparison."""
-    if before is after:
-        return []
-    changed = [key for key, part in after.items() if (old := before.get(key)) is not part and old != part]
-    gone = [key for key in before if key not in after]
-    return [key for key in changed + gone if not key.startswith("machine:")]
-
-
 class ModelEngine:
     """An engine without packets: applying a World is holding it. Machines are not its business."""
 
     name = "model"
 
     def __init__(self) -> None:
-        self._view = View(EMPTY)
+        self._world = EMPTY
+        self._judged = View(EMPTY)
         self._counters: dict[PartKey, Counter[str]] = {}
         self._digests: dict[PartKey, tuple[AnyPart, bytes]] = {}
 
     async def apply(self, world: World) -> Report:
-        changed = differing(self._view.parts, world.parts)
-        if world is not self._view.world:
-            self._view = View(world, self._view)
-        for key in changed:
-            if key not in world.parts:
-                self._counters.pop(key, None)
-        return Report(revision=world.revision, parts_written=len(changed))
+        changed, gone = differing(self._world, world)
+        self._world = world
+        for key in gone:
+            self._counters.pop(key, None)
+        written = sum(not key.startswith("machine:") for key in (*changed, *gone))
+        return Report(revision=world.revision, parts_written=written)
+
+    @property
+    def _view(self) -> View:
+        """Of the World held; made when a flow is judged, because most Worlds see none."""
+        if self._judged.world is not self._world:
+            self._judged = View(self._world, self._judged)
+        return self._judged
 
     async def observe(self) -> Digest:
         """The root over the network parts held."""
-        held = {key: part for key, part in self._view.parts.items() if not isinstance(part, Machine)}
+        held = {key: part for key, part in self._world.parts.items() if not isinstance(part, Machine)}
         kept = self._digests
         self._digests = {
             key: kept[key] if key in kept and kept[key][0] is part else (part, digest(part))

@@ -10,14 +10,27 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from azlan.contract.engine import Digest, Flow, Report, Verdict
 from azlan.contract.machine import CommandResult, MachineStatus, StatusListener
-from azlan.contract.world import AnyPart, Machine, Nic, PartKey, Vnet, World, digest
+from azlan.contract.world import (
+    EMPTY,
+    AnyPart,
+    Machine,
+    Nic,
+    PartKey,
+    RouteGroup,
+    RuleSet,
+    Vnet,
+    World,
+    differing,
+    digest,
+    part_key,
+)
 from azlan.fabric import sockets, wire
 
 log = structlog.get_logger(__name__)
@@ -25,19 +38,21 @@ log = structlog.get_logger(__name__)
 PATIENCE = 10.0
 CONNECT_EVERY = 0.1
 
+CARRIED: dict[wire.Channel, tuple[type[AnyPart], ...]] = {
+    "network": (Vnet, RouteGroup, RuleSet, Nic),
+    "machines": (Machine, Nic, Vnet),
+}
+"""The parts that a channel carries."""
+
 
 class Sent:
     """What a channel's other end holds, as far as we know; None: nothing."""
 
     def __init__(self) -> None:
-        self.parts: Mapping[PartKey, AnyPart] = {}
+        self.world = EMPTY
         self.digests: dict[PartKey, bytes] = {}
+        """Of the parts sent: not all of a World go over each channel."""
         self.root: int | None = None
-
-    def difference(self, parts: Mapping[PartKey, AnyPart]) -> tuple[tuple[AnyPart, ...], tuple[PartKey, ...]]:
-        added = tuple(part for key, part in parts.items() if self.parts.get(key) is not part)
-        removed = tuple(key for key in self.parts if key not in parts)
-        return added, removed
 
 
 class FabricClient:
@@ -133,39 +148,45 @@ class FabricClient:
             raise LookupError(result.why) if result.what == "lookup" else RuntimeError(result.why)
         return result
 
-    async def apply(self, channel: wire.Channel, revision: int, parts: Mapping[PartKey, AnyPart]) -> Report:
+    async def apply(self, channel: wire.Channel, world: World) -> Report:
         async with self._locks[channel]:
-            result = await self._send(channel, revision, parts)
+            result = await self._send(channel, world)
             if isinstance(result, wire.Resync):
                 self._sent[channel] = Sent()
-                result = await self._send(channel, revision, parts)
+                result = await self._send(channel, world)
             if not isinstance(result, wire.Reported):
                 self._sent[channel] = Sent()
                 raise RuntimeError("the fabric process does not arrive at the World it was sent")
             return result.report
 
-    async def _send(self, channel: wire.Channel, revision: int, parts: Mapping[PartKey, AnyPart]) -> object:
+    async def _send(self, channel: wire.Channel, world: World) -> object:
         sent = self._sent[channel]
-        added, removed = sent.difference(parts)
-        digests = dict(sent.digests) if sent.root is not None else {}
-        root = sent.root or 0
+        changed, gone = differing(sent.world, world)
+        digests, root = sent.digests, sent.root or 0
+        removed = tuple(key for key in gone if key in digests)
+        added = tuple(part for key in changed if isinstance(part := world.parts[key], CARRIED[channel]))
         for key in removed:
             root ^= int.from_bytes(digests.pop(key), "big")
         for part in added:
-            key = f"{part.__struct_config__.tag}:{part.id}"
+            key = part_key(part)
             root ^= int.from_bytes(digests.pop(key, b""), "big")
             digests[key] = digest(part)
             root ^= int.from_bytes(digests[key], "big")
         base = None if sent.root is None else sent.root.to_bytes(16, "big")
         request = wire.Apply(
-            channel=channel, revision=revision, base=base, root=root.to_bytes(16, "big"), added=added, removed=removed
+            channel=channel,
+            revision=world.revision,
+            base=base,
+            root=root.to_bytes(16, "big"),
+            added=added,
+            removed=removed,
         )
         # Until the answer says so, nothing is known of what the other side holds.
         self._sent[channel] = Sent()
         result = await self.call(request)
         if isinstance(result, wire.Reported):
             now = Sent()
-            now.parts, now.digests, now.root = parts, digests, root
+            now.world, now.digests, now.root = world, digests, root
             self._sent[channel] = now
         return result
 
@@ -178,8 +199,7 @@ class RemoteEngine:
         self.name = name
 
     async def apply(self, world: World) -> Report:
-        parts = {key: part for key, part in world.parts.items() if not isinstance(part, Machine)}
-        return await self._client.apply("network", world.revision, parts)
+        return await self._client.apply("network", world)
 
     async def observe(self) -> Digest:
         result = await self._client.call(wire.Observe(channel="network"))
@@ -214,8 +234,7 @@ class RemoteMachines:
         self.name = name
 
     async def apply(self, world: World) -> Report:
-        parts = {key: part for key, part in world.parts.items() if isinstance(part, Machine | Nic | Vnet)}
-        return await self._client.apply("machines", world.revision, parts)
+        return await self._client.apply("machines", world)
 
     async def observe(self) -> tuple[MachineStatus, ...]:
         result = await self._client.call(wire.Observe(channel="machines"))

@@ -16,7 +16,7 @@ import structlog
 from azlan.contract.engine import Engine, Report
 from azlan.contract.machine import Machines, MachineStatus
 from azlan.contract.platform import Platform
-from azlan.contract.world import AnyPart, PartKey, World, digest, part_key
+from azlan.contract.world import AnyPart, Lineage, PartKey, World, digest, part_key
 from azlan.fabric import wire
 from azlan.fabric.sockets import SocketServer, path_of
 
@@ -31,6 +31,7 @@ class Held:
         self.digests: dict[PartKey, bytes] = {}
         self.root = bytes(16)
         self.known = False
+        self._lineage = Lineage()
 
     def change(self, apply: wire.Apply) -> World | None:
         """The World after `apply`, or None where what is held is not its base, or does not end at its root."""
@@ -54,7 +55,8 @@ class Held:
         self.known = self.root == apply.root
         if not self.known:
             return None
-        return World(revision=apply.revision, parts=MappingProxyType(dict(self.parts)))
+        place = self._lineage.step([*apply.removed, *map(part_key, apply.added)])
+        return World(revision=apply.revision, parts=MappingProxyType(dict(self.parts)), place=place)
 
 
 class FabricServer:

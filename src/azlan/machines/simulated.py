@@ -25,7 +25,7 @@ import structlog
 from azlan.base import linux
 from azlan.contract.engine import Report
 from azlan.contract.machine import CommandResult, MachineStatus, NicPorts, StatusListener
-from azlan.contract.world import Machine, Nic, PartKey, World, part_key
+from azlan.contract.world import EMPTY, Machine, Nic, PartKey, World, differing, part_key
 from azlan.machines import netns
 
 log = structlog.get_logger(__name__)
@@ -196,6 +196,7 @@ class SimulatedMachines:
             raise ValueError("ports need a folder for the namespaces, and a folder needs ports")
         self._namespaces = Namespaces(ports, folder) if ports and folder else None
         self._boot_seconds = boot_seconds
+        self._world = EMPTY
         self._wanted: dict[PartKey, Machine] = {}
         self._nics: dict[PartKey, Nic] = {}
         self._raised: dict[PartKey, tuple[Nic, ...]] = {}
@@ -234,7 +235,7 @@ class SimulatedMachines:
     async def destroy(self) -> None:
         """Remove every machine, of whichever process, without a word to the listeners: the cloud goes down."""
         await self.close()
-        self._wanted, self._nics, self._raised, self._status = {}, {}, {}, {}
+        self._world, self._wanted, self._nics, self._raised, self._status = EMPTY, {}, {}, {}, {}
         if self._namespaces is not None:
             await self._namespaces.destroy()
 
@@ -246,8 +247,18 @@ class SimulatedMachines:
 
     async def apply(self, world: World) -> Report:
         before = self._wanted
-        self._wanted = {key: part for key, part in world.parts.items() if isinstance(part, Machine)}
-        self._nics = {key: part for key, part in world.parts.items() if isinstance(part, Nic)}
+        self._wanted = dict(before)
+        changed, gone = differing(self._world, world)
+        for key in gone:
+            self._wanted.pop(key, None)
+            self._nics.pop(key, None)
+        for key in changed:
+            part = world.parts[key]
+            if isinstance(part, Machine):
+                self._wanted[key] = part
+            elif isinstance(part, Nic):
+                self._nics[key] = part
+        self._world = world
         keys = self._wanted.keys() | self._status.keys()
         for key in keys:
             if key not in self._tasks and not self._settled(key):

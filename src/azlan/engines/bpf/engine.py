@@ -11,15 +11,15 @@ import logging
 import shutil
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from azlan.contract.engine import Digest, Drop, Flow, Report, Verdict
-from azlan.contract.world import DIGEST_SIZE, EMPTY, Machine, Nic, PartKey, World, digest
+from azlan.contract.world import DIGEST_SIZE, EMPTY, AnyPart, Machine, Nic, PartKey, World, differing, digest
 from azlan.engines.bpf import render
 from azlan.engines.bpf.kernel import KernelError, Libbpf
 from azlan.engines.bpf.namespaces import is_bound, remove_namespace
@@ -182,9 +182,8 @@ class BpfEngine:
         if self._whole:
             tables.load()
             self._held, self._owners = {}, {"places": {}, "publics": {}}
-        wanted = {key: part for key, part in world.parts.items() if not isinstance(part, Machine)}
-        changed = [key for key, part in wanted.items() if (old := self._held.get(key)) is not part and old != part]
-        removed = [key for key in self._held if key not in wanted]
+        changed, removed = self._difference(world)
+        wanted = cast(Mapping[PartKey, NetworkPart], world.parts)
         change, written, failed = self._compare(tables, wanted, changed, removed)
         try:
             if change.tables or any(change.pointers.values()) or self._whole:
@@ -197,8 +196,13 @@ class BpfEngine:
         except BaseException:
             self._whole = True
             raise
-        self._held = {key: part for key, part in wanted.items() if key not in failed}
+        for key in changed:
+            if key in failed:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = wanted[key]
         for key in removed:
+            del self._held[key]
             self._digests.pop(key, None)
         self._refused = {key: self._refused[key] for key in failed}
         self._world = world
@@ -208,8 +212,23 @@ class BpfEngine:
         self._outside.publish(str(IPv4Address(address)) for address in self._owners["publics"])
         return Report(revision=world.revision, failed=failed, parts_written=len(written))
 
+    def _difference(self, world: World) -> tuple[list[PartKey], list[PartKey]]:
+        """Keys of the network parts to bring into force, and of those to remove. What could not be rendered before is
+        not held, and so still to be brought."""
+        if self._whole:
+            suspects, gone = list(world.parts), [key for key in self._held if key not in world.parts]
+        else:
+            suspects, gone = differing(self._world, world)
+            suspects += [key for key in self._refused if key in world.parts and key not in suspects]
+        changed = []
+        for key in suspects:
+            part: AnyPart = world.parts[key]
+            if not isinstance(part, Machine) and (old := self._held.get(key)) is not part and old != part:
+                changed.append(key)
+        return changed, [key for key in gone if key in self._held]
+
     def _compare(
-        self, tables: Tables, wanted: dict[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
+        self, tables: Tables, wanted: Mapping[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
     ) -> tuple[Change, set[PartKey], dict[PartKey, str]]:
         """What is to be written: the change, the parts it is about, and those that cannot be rendered."""
         change, written, failed = Change(), set(removed), {}
@@ -253,7 +272,7 @@ class BpfEngine:
 
     def _addresses(
         self,
-        wanted: dict[PartKey, NetworkPart],
+        wanted: Mapping[PartKey, NetworkPart],
         changed: Iterable[PartKey],
         removed: Iterable[PartKey],
         failed: Iterable[PartKey],
@@ -279,7 +298,9 @@ class BpfEngine:
                         touched[name].add(place)
         return touched
 
-    def _address_outside(self, transits: Transits, wanted: dict[PartKey, NetworkPart], changed: list[PartKey]) -> None:
+    def _address_outside(
+        self, transits: Transits, wanted: Mapping[PartKey, NetworkPart], changed: list[PartKey]
+    ) -> None:
         """Transit addresses for new private ones, before any packet can need them."""
         transits.keep(
             {
@@ -292,7 +313,7 @@ class BpfEngine:
         )
 
     def _withdraw_transits(
-        self, transits: Transits, wanted: dict[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
+        self, transits: Transits, wanted: Mapping[PartKey, NetworkPart], changed: list[PartKey], removed: list[PartKey]
     ) -> None:
         gone = set()
         for key in [*changed, *removed]:
