@@ -25,8 +25,8 @@ SETTLED = 0.06
 def run(lab: Lab, quick: bool) -> Result:
     sizes = SIZES[:2] if quick else SIZES
     result = Result("Apply")
-    _parts(result, sizes, 5 if quick else 25)
-    _whole(result, lab, sizes, 5 if quick else 25)
+    _parts(result, sizes, 5 if quick else 15)
+    _whole(result, lab, sizes, 5 if quick else 15)
     result.notes.append(
         "A flip of a peering is both halves, on and off in turn; a rule is one added to a group in use."
     )

@@ -114,11 +114,7 @@ class Arm:
         self.client.ready()
         answer = self.client.send(method, self.target(id), json.dumps(body).encode())
         self._checked(answer)
-        for line in answer[1].split(b"\r\n"):
-            name, _, value = line.partition(b": ")
-            if name.lower() == b"azure-asyncoperation":
-                return "/" + value.decode().split("/", 3)[3]
-        return None
+        return polled(answer[1])
 
     def finish(self, poll: str | None, seconds: float = 180) -> None:
         """Return when the operation has Succeeded."""
@@ -147,6 +143,15 @@ class Arm:
         if status >= 400:
             raise Refused(f"{status} {body.decode()[:500]}")
         return json.loads(body) if body else None
+
+
+def polled(head: bytes) -> str | None:
+    """Where an answer says that its operation is to be asked for; None where it has none."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b": ")
+        if name.lower() == b"azure-asyncoperation":
+            return "/" + value.decode().split("/", 3)[3]
+    return None
 
 
 class Cloud:

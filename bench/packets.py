@@ -14,7 +14,7 @@ PATHS = ("peered", "same subnet", "veth pair")
 
 
 def run(_: Lab, quick: bool) -> Result:
-    count, seconds = (3, 0.5) if quick else (15, 1.0)
+    count, seconds = (3, 0.5) if quick else (9, 1.0)
     result = Result("Packets")
     network = Network()
     network.vnet("a", "10.0.0.0/16")

@@ -16,7 +16,7 @@ def run(lab: Lab, quick: bool) -> Result:
     clouds = {str(size): lab.filled(size)[0] for size in sizes}
     commands: dict[str, list[float]] = {name: [] for name in clouds}
     subjects = {name: lambda name=name: _start(clouds[name], commands[name]) for name in clouds}
-    answered = rounds(3 if quick else 7, subjects)
+    answered = rounds(3 if quick else 5, subjects)
     for name in clouds:
         result.add(f"to the first answer, {int(name):,} resources", "s", answered[name])
         result.add(f"    until `azlan up -d` returns, {int(name):,} resources", "s", commands[name])

@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,8 +18,10 @@ from immutables import Map
 from sqlalchemy import (
     Column,
     Connection,
+    Delete,
     Engine,
     Index,
+    Insert,
     Integer,
     MetaData,
     String,
@@ -239,17 +242,28 @@ def read_events(engine: Engine, prefix: str, since: str, most: int) -> list[Json
         return [dict(record) for record in connection.execute(wanted).mappings()]
 
 
+@cache
+def _removal(table: Table) -> Delete:
+    """Deletes the row whose key is k0, k1, …"""
+    keys = enumerate(table.primary_key.columns)
+    return delete(table).where(and_(*(column == bindparam(f"k{n}") for n, column in keys)))
+
+
+@cache
+def _upsert(table: Table) -> Insert:
+    """Inserts a row, or replaces the one of its key."""
+    statement = upsert(table)
+    update = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=update)
+
+
 def _apply(connection: Connection, table: Table, values: Mapping[tuple[str, ...], Json | None]) -> None:
-    keys = list(table.primary_key.columns)
     gone = [key for key, value in values.items() if value is None]
     kept = [value for value in values.values() if value is not None]
     if gone:
-        matching = delete(table).where(and_(*(column == bindparam(f"k{n}") for n, column in enumerate(keys))))
-        connection.execute(matching, [{f"k{n}": part for n, part in enumerate(key)} for key in gone])
+        connection.execute(_removal(table), [{f"k{n}": part for n, part in enumerate(key)} for key in gone])
     if kept:
-        statement = upsert(table)
-        update = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=update), kept)
+        connection.execute(_upsert(table), kept)
 
 
 def _document(column: str, key: str, value: Operation | MachineStatus | None) -> Json | None:

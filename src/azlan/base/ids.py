@@ -62,6 +62,10 @@ class ResourceId:
         return (f"{base}/resourceGroups/{self.group}" if self.group else base).lower()
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if self.scope is not None:
             text = str(self.scope)
         else:
