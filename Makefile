@@ -34,8 +34,11 @@ test: packages ## Everything, real packets and the tutorial end to end included 
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests
 
-check: .venv/development.stamp lint ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
-	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
+# The type checker runs beside the tests: it takes one core and most of the time that lint takes.
+check: .venv/development.stamp ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
+	@$(MAKE) --no-print-directory lint > .venv/lint.txt 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest tests -m "not root and not az and not slow" --quiet --numprocesses auto --dist loadfile || failed=1; \
+	wait $$lint || failed=1; cat .venv/lint.txt; exit $${failed:-0}
 
 soak: packages ## What repeats, in full: as root, for hours
 	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images

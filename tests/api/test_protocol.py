@@ -296,6 +296,7 @@ async def _all(arm: ArmClient, path: str, **query: str) -> tuple[list[str], int]
     return names, pages
 
 
+@pytest.mark.slow
 async def test_pages_of_more_than_a_thousand(fresh: Cloud, arm: ArmClient) -> None:
     body = address()
 

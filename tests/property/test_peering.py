@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from azlan.base.errors import ArmError
 from azlan.contract.facts import Peering, PeeringState
 from azlan.providers.network.peering import CONNECTED, DISCONNECTED, INITIATED, TABLE, Event, Transition
+from counts import times
 from ledger import Ledger, half, network_id
 
 NAMES = ("a", "b", "c")
@@ -163,4 +164,4 @@ def _row(event: Event, mine: PeeringState | None, other: PeeringState | None) ->
 
 
 TestPeerings = Peerings.TestCase
-TestPeerings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPeerings.settings = settings(max_examples=times(25, 600), stateful_step_count=30, deadline=None)

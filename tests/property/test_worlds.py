@@ -11,11 +11,12 @@ from azlan.compiler.compile import Compiler
 from azlan.contract.facts import Facts
 from azlan.contract.world import World, decode_part, encode_part
 from azlan.engines.model import View, judge
+from counts import times
 from reference import Reference
 from worlds import Network, Owners, facts_of, networks
 
 worlds_settings = settings(
-    max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=times(60, 1500), deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

@@ -25,6 +25,8 @@ from counts import figures, times
 from unit.arm import toys
 from unit.arm.test_snapshot import row
 
+pytestmark = pytest.mark.slow
+
 WRITES = times(300, 3000)
 STATES = 6
 """Of the disk that are tried for each commit that is looked at."""
