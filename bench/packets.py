@@ -30,8 +30,8 @@ def run(_: Lab, quick: bool) -> Result:
             stack.enter_context(target.serving(*traffic.SERVE, ready="listening"))
         _measure(result, ends, count, seconds)
     result.notes.append(
-        "RTT by ping -A; TCP one stream and UDP 16-byte datagrams by iperf3; connections one after the other from Python, "
-        "whose own work is in them."
+        "RTT by ping -A, the shorter nine tenths; TCP one stream and UDP 16-byte datagrams by iperf3; connections one "
+        "after the other from Python, whose own work is in them."
     )
     return result
 
