@@ -44,9 +44,10 @@ soak: packages ## What repeats, in full: as root, for hours
 	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
 	@AZLAN_SOAK=1 $(BIN)/python -m pytest tests
 
-bench: packages ## The benchmarks (as root); `python -m bench NAME` runs one
+bench: PACKAGES += iperf3
+bench: packages ## The benchmarks (as root); `python -m bench NAME` runs one, JSON=FILE keeps every value
 	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
-	@$(BIN)/python -m bench
+	@PATH="$$PATH:$(AZ_FOLDER)/bin" $(BIN)/python -m bench $(if $(JSON),--json "$(JSON)")
 
 lint: .venv/development.stamp
 	@$(BIN)/ruff check
@@ -80,6 +81,8 @@ packages:
 	@echo "Installing Azlan's Python packages into .venv"
 	@$(BIN)/$(PIP) install --require-hashes -r requirements/azlan.txt
 	@$(BIN)/$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@# The control process may not write into the checkout: without this it would compile itself at each start.
+	@$(BIN)/python -m compileall -q src/azlan
 	@touch $@
 
 .venv/development.stamp: .venv/azlan.stamp requirements/development.txt
