@@ -94,6 +94,9 @@ def conform(
     collections below `properties` that are left out: their own types conform them.
     """
     given = copy_json(body)
+    for name, value in given.items():
+        if name.lower() == "properties" and value is not None:
+            need_object(value)
     envelope = _take_envelope(declared, given)
     for path in ("properties.provisioningState", *declared.read_only, *(f"properties.{name}" for name in without)):
         remove(given, path)
