@@ -25,7 +25,7 @@ from client import ArmClient
 from counts import FULL, figures, spread, times
 from network import NICS, PUBLIC_IPS, VMS, VNETS, template, vnet
 from patience import PatientTransport
-from standing import PASSWORD, Standing, peered_pair, short_folder, standing, tutorial_network
+from standing import PASSWORD, Standing, peered_pair, short_folder, standing, traces, tutorial_network
 from streams import Flow, Stream
 
 pytestmark = pytest.mark.root
@@ -192,14 +192,15 @@ def footprint(cloud: Standing) -> dict[str, list[str]]:
     links = subprocess.run(fabric, capture_output=True, text=True, check=True).stdout
     folders = (config.run / "bpf", config.run / "machines", config.run / "guests", config.fabric / "machines")
     files = [str(path) for folder in folders for path in (*folder.glob("*"), *folder.glob("*/*"))]
-    claims = Path("/var/lib/azlan/uids").glob("[0-9]*")
+    outside = traces(config.mark, cloud.state)
     return {
         "mounts": sorted(point for point in mounts if any(mark in point for mark in ours)),
         "cgroups": sorted(groups),
         "processes": sorted(kept),
         "links": sorted(re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE)),
         "files": sorted(files),
-        "ranges of user ids": sorted(path.name for path in claims if str(cloud.state) in path.read_text()),
+        "links and tables of the computer": sorted([*outside["links"], *outside["tables"]]),
+        "ranges of user ids": sorted(outside["ranges of user ids"]),
     }
 
 
