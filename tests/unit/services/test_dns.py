@@ -41,6 +41,26 @@ def a_world(address: str = "10.0.0.4") -> World:
     return World(revision=1, parts=MappingProxyType({part_key(part): part for part in parts}))
 
 
+def a_pair(port: int = 0) -> tuple[socket.socket, socket.socket]:
+    """A datagram and a listening socket of one port number on loopback, a free one for 0."""
+    while True:
+        made = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+        try:
+            number = port
+            for one in made:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                one.bind(("127.0.0.1", number))
+                number = one.getsockname()[1]
+        except OSError:
+            for one in made:
+                one.close()
+            if port:
+                raise
+            continue
+        made[0].listen(8)
+        return made[1], made[0]
+
+
 class Loopback:
     """A Platform whose only machine is whoever sends from 127.0.0.1."""
 
@@ -56,16 +76,9 @@ class Loopback:
         if not self.ready:
             raise LookupError("not yet")
         self.opened += 1
-        made = []
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            one = socket.socket(socket.AF_INET, kind)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            one.bind(("127.0.0.1", self.port))
-            self.port = one.getsockname()[1]
-            made.append(one)
-        made[1].listen(8)
-        return made[0], made[1]
+        pair = a_pair(self.port)
+        self.port = pair[1].getsockname()[1]
+        return pair
 
     async def owner_of_transit(self, address: str) -> tuple[str, str] | None:
         self.asked.append(address)
@@ -83,7 +96,6 @@ class Resolver(asyncio.DatagramProtocol):
     def __init__(self, answering: Answering) -> None:
         self.answering = answering
         self.seen: list[dns.message.Message] = []
-        self.port = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -121,13 +133,13 @@ def texts(count: int) -> Answering:
 
 @asynccontextmanager
 async def resolver(folder: Path, answering: Answering) -> AsyncIterator[tuple[Resolver, Upstream]]:
-    loop = asyncio.get_running_loop()
-    transport, made = await loop.create_datagram_endpoint(lambda: Resolver(answering), local_addr=("127.0.0.1", 0))
-    made.port = transport.get_extra_info("sockname")[1]
-    server = await asyncio.start_server(made.stream, "127.0.0.1", made.port)
+    made = Resolver(answering)
+    datagrams, stream = a_pair()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: made, sock=datagrams)
+    server = await asyncio.start_server(made.stream, sock=stream)
     (folder / "resolv.conf").write_text("# the computer's\nnameserver 127.0.0.1\n")
     try:
-        yield made, Upstream(folder / "resolv.conf", made.port)
+        yield made, Upstream(folder / "resolv.conf", stream.getsockname()[1])
     finally:
         transport.close()
         server.close()
@@ -154,7 +166,7 @@ async def ask(
 ) -> dns.message.Message:
     query = dns.message.make_query(name, kind, **more)  # type: ignore[arg-type]
     send = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
-    return await send(query, "127.0.0.1", port=platform.port, timeout=3)
+    return await send(query, "127.0.0.1", port=platform.port, timeout=10)
 
 
 def answers(message: dns.message.Message) -> list[str]:
@@ -168,14 +180,18 @@ async def test_a_name_of_the_network(tcp: bool) -> None:
         assert (await ask(platform, f"vm-9.{SUFFIX}", tcp=tcp)).rcode() == dns.rcode.NXDOMAIN
 
 
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[str]:
+    data = dns.message.make_query(f"vm-1.{SUFFIX}", "A").to_wire()
+    writer.write(struct.pack(">H", len(data)) + data)
+    (length,) = struct.unpack(">H", await reader.readexactly(2))
+    return answers(dns.message.from_wire(await reader.readexactly(length)))
+
+
 async def test_several_questions_on_one_connection() -> None:
     async with serving() as (platform, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", platform.port)
         for _ in range(3):
-            data = dns.message.make_query(f"vm-1.{SUFFIX}", "A").to_wire()
-            writer.write(struct.pack(">H", len(data)) + data)
-            (length,) = struct.unpack(">H", await reader.readexactly(2))
-            assert answers(dns.message.from_wire(await reader.readexactly(length))) == ["10.0.0.4"]
+            assert await exchange(reader, writer) == ["10.0.0.4"]
         writer.close()
 
 
@@ -279,19 +295,24 @@ async def test_each_machine_has_a_share(tmp_path: Path, monkeypatch: pytest.Monk
         assert await made.respond(slow, "240.0.2.9", stream=False) is not None
 
 
-async def test_connections_of_a_machine_are_bounded_and_end_when_nothing_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_connections_of_a_machine_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "CONNECTIONS_A_MACHINE", 1)
-    monkeypatch.setattr(service, "IDLE_SECONDS", 0.3)
     async with serving() as (platform, _):
-        first, one = await asyncio.open_connection("127.0.0.1", platform.port)
-        await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", platform.port)
+        assert await exchange(reader, writer) == ["10.0.0.4"]
         second, two = await asyncio.open_connection("127.0.0.1", platform.port)
-        assert await asyncio.wait_for(second.read(), 0.2) == b""
-        assert await asyncio.wait_for(first.read(), 2) == b""
-        one.close()
+        assert await asyncio.wait_for(second.read(), 5) == b""
+        assert await exchange(reader, writer) == ["10.0.0.4"]
+        writer.close()
         two.close()
+
+
+async def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "IDLE_SECONDS", 0.1)
+    async with serving() as (platform, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", platform.port)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
 
 
 async def test_what_is_no_message() -> None:
