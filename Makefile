@@ -32,7 +32,8 @@ test soak bench: PACKAGES = $(TEST_PACKAGES)
 test: packages ## Everything, real packets and the tutorial end to end included (as root)
 	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest tests -m "root or az" --durations=10
 
 # The type checker runs beside the tests: it takes one core and most of the time that lint takes.
 check: .venv/development.stamp ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
