@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
 from azlan.template.hashing import template_guid, unique_string
-from azlan.template.language import TemplateError
+from azlan.template.language import LONGEST, TemplateError, too_long
 
 
 def _wrong(function: str, why: str) -> TemplateError:
@@ -66,6 +66,7 @@ def _concat(*values: Any) -> Any:
     return "".join(as_string(value) for value in values)
 
 
+_WIDEST = 10_000
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(?::([^{}]*))?\}")
 
 
@@ -80,6 +81,8 @@ def _format(pattern: str, *values: Any) -> str:
             raise _wrong("format", f"the format item '{index}' has no argument")
         text = _formatted(values[index], match.group(3) or "")
         width = int(match.group(2) or 0)
+        if abs(width) > _WIDEST:
+            raise _wrong("format", f"the width '{width}' is larger than {_WIDEST}")
         return text.rjust(width) if width >= 0 else text.ljust(-width)
 
     return _PLACEHOLDER.sub(place, _text("format", pattern))
@@ -141,7 +144,9 @@ def _join(values: list[Any], by: str) -> str:
 
 
 def _pad_left(value: Any, width: int, fill: str = " ") -> str:
-    return as_string(value).rjust(_number("padLeft", width), fill)
+    if _number("padLeft", width) > LONGEST:
+        raise too_long("padLeft")
+    return as_string(value).rjust(width, fill)
 
 
 def _trim(value: str) -> str:

@@ -48,6 +48,9 @@ class Index:
 
 Node = Literal | Call | Property | Index
 
+LONGEST = 4 * 1024 * 1024
+"""Characters or items of one value: ARM's limit of a template in its final state."""
+
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<int>-?\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[\[\](),.]))"
 )
@@ -195,6 +198,8 @@ def _call(node: Call, functions: Functions) -> Any:
     if name == "or":
         return any(_truth(node, evaluate(arg, functions)) for arg in node.args)
     if name == "lambda":
+        if not node.args:
+            _expect_count(node, 1)
         *names, body = node.args
         return Lambda(tuple(str(evaluate(n, functions)) for n in names), body, functions)
     function = functions.get(name)
@@ -204,14 +209,22 @@ def _call(node: Call, functions: Functions) -> Any:
         )
     args = [evaluate(arg, functions) for arg in node.args]
     try:
-        return function(*args)
+        value = function(*args)
     except TemplateError:
         raise
-    except TypeError as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise TemplateError(
             f"Unable to evaluate template language function '{node.name}'. The arguments are not those that the function "
             f"takes. Please see https://aka.ms/arm-functions for usage details."
         ) from error
+    if isinstance(value, (str, list, dict)) and len(value) > LONGEST:
+        raise too_long(node.name)
+    return value
+
+
+def too_long(name: str) -> TemplateError:
+    """The error of a function whose value would be larger than a template may become."""
+    return TemplateError(f"Unable to evaluate template language function '{name}': its value is longer than {LONGEST}.")
 
 
 def _expect_count(node: Call, count: int) -> None:

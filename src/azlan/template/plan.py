@@ -29,6 +29,7 @@ from azlan.template.language import (
     resolved_name,
 )
 from azlan.template.parameters import Parameter, invalid_template, shown_kind, take_parameters
+from azlan.template.shape import check_shape
 
 DEFERRED = frozenset({"reference", "environment"})
 _CONTROL = frozenset(
@@ -99,20 +100,22 @@ def settle(value: Json, lookup: Lookup, environment: Mapping[str, Any]) -> Json:
 
 def make_plan(template: Mapping[str, Any], given: Mapping[str, Any], setting: Setting) -> Plan:
     """Raises ArmError (InvalidTemplate and its like)."""
-    if not isinstance(template, Mapping) or "resources" not in template:
-        raise invalid_template(
-            "Required property 'resources' not found in JSON. Path 'properties.template'. "
-            "Please see https://aka.ms/arm-syntax for usage details"
-        )
+    check_shape(template)
+    try:
+        return _planned(template, given, setting)
+    except TemplateError as error:
+        raise invalid_template(str(error)) from error
+    except RecursionError as error:
+        raise invalid_template("An expression of the template is nested too deeply.") from error
+
+
+def _planned(template: Mapping[str, Any], given: Mapping[str, Any], setting: Setting) -> Plan:
     base: dict[str, Callable[..., Any]] = {**FUNCTIONS, **_setting_functions(setting)}
     base.update(_user_functions(template.get("functions") or (), base))
     parameters = take_parameters(template.get("parameters") or {}, given, base, setting.now)
     planner = _Planner(template, parameters, setting, base)
-    try:
-        planned = list(planner.resources())
-        outputs = planner.outputs()
-    except TemplateError as error:
-        raise invalid_template(str(error)) from error
+    planned = list(planner.resources())
+    outputs = planner.outputs()
     return Plan(tuple(parameters.values()), _ordered(planned), outputs)
 
 
@@ -199,7 +202,8 @@ class _Planner:
                 if not (name == "copy" and loops)
             }
             for loop in loops:
-                result[loop["name"]] = self._iterations(loop, copies, final=final)
+                made = self._iterations(loop, copies, final=final)
+                result[loop["name"]] = made
             return result
         if not isinstance(value, str) or not is_expression(value):
             return resolve(value, {}) if final else value
@@ -212,7 +216,11 @@ class _Planner:
 
     def _iterations(self, loop: Mapping[str, Any], copies: _Copies, *, final: bool) -> list[Any]:
         count = self._count(loop, copies)
-        name = str(loop["name"]).lower()
+        if not isinstance(loop.get("name"), str) or "input" not in loop:
+            raise TemplateError(
+                "The template copy is not valid: it must have a 'name', which is a string, and an 'input'."
+            )
+        name = loop["name"].lower()
         return [
             self._expanded(loop["input"], {**copies, name: index, "": copies.get("", index)}, final=final)
             for index in range(count)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
+from azlan.arm.documents import conform, need_object
 from azlan.arm.resource import Job, Json, Read, ResourceType, Route, RouteContext, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
@@ -342,8 +343,8 @@ async def _validate(context: RouteContext) -> Json:
     group = ResourceId(id.subscription, id.group)
     if context.get(group.key) is None:
         raise ArmError(404, "ResourceGroupNotFound", f"Resource group '{group.name}' could not be found.")
-    body = context.body if isinstance(context.body, dict) else {}
-    properties = body.get("properties") or {}
+    body = conform(RESOURCE, need_object(context.body), context.api_version)
+    properties = body["properties"]
     mode = _mode(properties)
     now = datetime.now(UTC).isoformat()
     template = properties.get("template")
