@@ -342,8 +342,9 @@ def _status(config: Config) -> dict[str, Any]:
     from azlan.commands.processes import read_seen
 
     seen = read_seen(supervisor.state_file(config))
-    watching = next(iter(supervisor.lock_of(config, supervisor.SUPERVISOR).holders()), None)
-    processes: dict[str, Any] = {"supervisor": {"pid": watching.pid if watching else None}}
+    lock = supervisor.lock_of(config, supervisor.SUPERVISOR)
+    watching = next(iter(lock.holders()), None)
+    processes: dict[str, Any] = {"supervisor": {"pid": watching.pid if watching else None, "runs": lock.held()}}
     for role in supervisor.roles_of(config):
         process = supervisor.find(config, role)
         noted = seen.get(role)
@@ -369,7 +370,9 @@ def _print_status(document: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None)
     table.add_row("Cloud", f"{'up' if document['up'] else 'not up'}, {document['endpoint']}")
     for role, process in document["processes"].items():
-        told = f"pid {process['pid']}" if process["pid"] else "does not run"
+        # The supervisor of a cloud with real packets is root's: others see that it holds its lock, not who it is.
+        hidden = "runs, as root" if process.get("runs") else "does not run"
+        told = f"pid {process['pid']}" if process["pid"] else hidden
         if process.get("restarts"):
             told += f", started again {process['restarts']} times"
         table.add_row(role.capitalize(), told)
