@@ -27,6 +27,8 @@ from unit.arm.test_snapshot import row
 
 pytestmark = pytest.mark.slow
 
+pytestmark = pytest.mark.slow
+
 WRITES = times(300, 3000)
 STATES = 6
 """Of the disk that are tried for each commit that is looked at."""
