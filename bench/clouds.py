@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from azlan.arm.locations import LOCATIONS
 from azlan.commands.clouds import CloudClient
 from azlan.commands.processes import read_seen
 from azlan.commands.supervisor import SUPERVISOR, lock_of
@@ -226,13 +227,13 @@ class Lab:
 
 
 def vnet(number: int) -> dict[str, Any]:
-    """A VNet with a subnet; of ten in a row each has a space of its own."""
+    """A VNet with a subnet; of ten in a row each has a space of its own. A region holds 1,000, Azure's limit."""
     second = number % 200
     properties = {
         "addressSpace": {"addressPrefixes": [f"10.{second}.0.0/16"]},
         "subnets": [{"name": "subnet-1", "properties": {"addressPrefix": f"10.{second}.0.0/24"}}],
     }
-    return {"location": LOCATION, "tags": {"turn": "0"}, "properties": properties}
+    return {"location": LOCATIONS[number // 1000].name, "tags": {"turn": "0"}, "properties": properties}
 
 
 def vnet_id(arm: Arm, number: int) -> str:
