@@ -182,6 +182,14 @@ async def peered_pair(arm: ArmClient) -> None:
         await arm.put(path, {"properties": {"remoteVirtualNetwork": remote, "allowVirtualNetworkAccess": True}})
 
 
+async def in_guest(arm: ArmClient, machine: str, script: str) -> str:
+    """What a shell script prints, run as root in a guest by `az vm run-command invoke`'s request."""
+    path = f"Microsoft.Compute/virtualMachines/{machine}/runCommand"
+    answer = await arm.post(path, {"commandId": "RunShellScript", "script": [script]})
+    message = str(answer["value"][0]["message"])
+    return message.partition("[stdout]\n")[2].partition("\n[stderr]")[0].strip()
+
+
 async def insist(arm: ArmClient, method: str, path: str, body: Any = None, seconds: float = 20.0) -> httpx.Response:
     """A request that is sent again while nobody answers: what a client does whose server starts anew."""
     async with asyncio.timeout(seconds):

@@ -20,7 +20,7 @@ from azlan.contract.platform import DNS_ADDRESS
 from client import ArmClient
 from network import template
 from probing import within
-from standing import PASSWORD, Standing, short_folder, standing
+from standing import PASSWORD, Standing, in_guest, short_folder, standing
 
 pytestmark = pytest.mark.root
 
@@ -29,14 +29,6 @@ VNETS = {
     "vnet-2": {"space": "10.1.0.0/16", "subnets": {"subnet-1": "10.1.0.0/24"}, "dns_servers": ["10.1.0.53"]},
 }
 MACHINES = {"vm-1": "vnet-1/subnet-1", "vm-2": "vnet-1/subnet-1", "vm-3": "vnet-2/subnet-1"}
-
-
-async def inside(arm: ArmClient, machine: str, script: str) -> str:
-    """What a shell script prints in a guest."""
-    path = f"Microsoft.Compute/virtualMachines/{machine}/runCommand"
-    answer = await arm.post(path, {"commandId": "RunShellScript", "script": [script]})
-    message = str(answer["value"][0]["message"])
-    return message.partition("[stdout]\n")[2].partition("\n[stderr]")[0].strip()
 
 
 async def suffix(arm: ArmClient, machine: str) -> str:
@@ -86,22 +78,22 @@ async def test_names_in_real_machines() -> None:
             await arm.put("Microsoft.Resources/deployments/network", {"properties": properties})
             own = await suffix(arm, "vm-1")
 
-            assert await inside(arm, "vm-1", "cat /etc/resolv.conf") == f"search {own}\nnameserver 168.63.129.16"
-            assert (await inside(arm, "vm-1", "getent hosts vm-2")).split() == ["10.0.0.5", f"vm-2.{own}"]
-            assert (await inside(arm, "vm-1", "getent hosts 10.0.0.5")).split()[1] == "vm-2.internal.cloudapp.net"
-            assert await inside(arm, "vm-1", "getent hosts vm-3 || echo none") == "none"
-            assert "1 received" in await inside(arm, "vm-2", "ping -c 1 vm-1")
-            assert await inside(arm, "vm-2", f"getent hosts vm-1.{own} | cut -d' ' -f1") == "10.0.0.4"
+            assert await in_guest(arm, "vm-1", "cat /etc/resolv.conf") == f"search {own}\nnameserver 168.63.129.16"
+            assert (await in_guest(arm, "vm-1", "getent hosts vm-2")).split() == ["10.0.0.5", f"vm-2.{own}"]
+            assert (await in_guest(arm, "vm-1", "getent hosts 10.0.0.5")).split()[1] == "vm-2.internal.cloudapp.net"
+            assert await in_guest(arm, "vm-1", "getent hosts vm-3 || echo none") == "none"
+            assert "1 received" in await in_guest(arm, "vm-2", "ping -c 1 vm-1")
+            assert await in_guest(arm, "vm-2", f"getent hosts vm-1.{own} | cut -d' ' -f1") == "10.0.0.4"
 
             theirs = "search reddog.microsoft.com\nnameserver 10.1.0.53"
-            assert await inside(arm, "vm-3", "cat /etc/resolv.conf") == theirs
+            assert await in_guest(arm, "vm-3", "cat /etc/resolv.conf") == theirs
             await the_guests_own_file_stays(arm)
             await new_servers_come_with_the_next_start(arm)
 
             machine = f"machine:{arm.id('Microsoft.Compute/virtualMachines/vm-1').lower()}"
             for role in ("fabric", "control", "fabric"):
                 await goes_on_after_the_death_of(cloud, role, cloud.namespace(machine), f"vm-2.{own}")
-            assert (await inside(arm, "vm-2", "getent hosts vm-1")).split()[0] == "10.0.0.4"
+            assert (await in_guest(arm, "vm-2", "getent hosts vm-1")).split()[0] == "10.0.0.4"
 
 
 async def goes_on_after_the_death_of(cloud: Standing, role: str, namespace: Path, name: str) -> None:
@@ -130,9 +122,9 @@ async def goes_on_after_the_death_of(cloud: Standing, role: str, namespace: Path
 
 async def the_guests_own_file_stays(arm: ArmClient) -> None:
     """A resolv.conf that the guest edited outlives a restart, where the network's servers are the same."""
-    await inside(arm, "vm-2", "echo 'options ndots:2' >> /etc/resolv.conf")
+    await in_guest(arm, "vm-2", "echo 'options ndots:2' >> /etc/resolv.conf")
     await arm.post("Microsoft.Compute/virtualMachines/vm-2/restart")
-    assert (await inside(arm, "vm-2", "tail -1 /etc/resolv.conf")) == "options ndots:2"
+    assert (await in_guest(arm, "vm-2", "tail -1 /etc/resolv.conf")) == "options ndots:2"
 
 
 async def new_servers_come_with_the_next_start(arm: ArmClient) -> None:
@@ -140,8 +132,8 @@ async def new_servers_come_with_the_next_start(arm: ArmClient) -> None:
     document = await arm.get(path)
     document["properties"]["dhcpOptions"] = {"dnsServers": []}
     await arm.put(path, document)
-    assert "10.1.0.53" in await inside(arm, "vm-3", "cat /etc/resolv.conf")
+    assert "10.1.0.53" in await in_guest(arm, "vm-3", "cat /etc/resolv.conf")
     await arm.post("Microsoft.Compute/virtualMachines/vm-3/restart")
     own = await suffix(arm, "vm-3")
-    assert await inside(arm, "vm-3", "cat /etc/resolv.conf") == f"search {own}\nnameserver 168.63.129.16"
-    assert (await inside(arm, "vm-3", "getent hosts vm-3.internal.cloudapp.net")).split()[0] == "10.1.0.4"
+    assert await in_guest(arm, "vm-3", "cat /etc/resolv.conf") == f"search {own}\nnameserver 168.63.129.16"
+    assert (await in_guest(arm, "vm-3", "getent hosts vm-3.internal.cloudapp.net")).split()[0] == "10.1.0.4"

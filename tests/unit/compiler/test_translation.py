@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from azlan.compiler.translation import machine_part, nic_part, vnet_part
@@ -86,3 +88,13 @@ def test_a_machine_keeps_everything_it_was_given() -> None:
     )
     bastion = facts.Machine("/b", "bastion", "b", "", 128, 1, ("/n1",))
     assert machine_part(bastion).login is None
+
+
+def test_names_and_whom_guests_ask_for_them() -> None:
+    labelled = replace(nic("10.0.1.4"), dns_servers=("10.0.0.9",), dns_label="db")
+    part = nic_part(labelled, SUBNET, {}, "routes:/v|")
+    assert part is not None
+    assert (part.dns_servers, part.dns_label) == (("10.0.0.9",), "db")
+    space = facts.Space("/v", ("10.0.0.0/16",), "eastus2", ("10.0.0.8",), None, "abc.ex.internal.cloudapp.net")
+    vnet = vnet_part(space, ())
+    assert (vnet.dns_servers, vnet.dns_suffix) == (("10.0.0.8",), "abc.ex.internal.cloudapp.net")
