@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from standing import short_folder, standing
 
 pytestmark = [pytest.mark.root, pytest.mark.az]
