@@ -199,7 +199,7 @@ def _check_resources(name: str, plan: Plan, preflight: Callable[[ResourceId, Jso
 
 
 def _password_of(resource: Planned) -> str | None:
-    profile = (resource.body.get("properties") or {}).get("osProfile")
+    profile = _object(resource.body.get("properties")).get("osProfile")
     if resource.id.type.lower() != MACHINE or not isinstance(profile, dict):
         return None
     password = profile.get("adminPassword")
@@ -212,19 +212,24 @@ def _seal(resource: Planned, token: Callable[[str], str]) -> None:
     if password is not None:
         resource.body["properties"]["osProfile"]["adminPassword"] = token(password)
     if resource.id.type.lower() == TYPE.lower():
-        _seal_nested(resource.body.get("properties") or {}, token)
+        _seal_nested(_object(resource.body.get("properties")), token)
 
 
 def _seal_nested(properties: Json, token: Callable[[str], str]) -> None:
     """A nested deployment's secure parameters, but for public keys, which are none."""
-    declared = (properties.get("template") or {}).get("parameters") or {}
+    declared = _object(_object(properties.get("template")).get("parameters"))
     secure = {
-        name.lower() for name, entry in declared.items() if str((entry or {}).get("type", "")).lower() == "securestring"
+        name.lower() for name, entry in declared.items() if str(_object(entry).get("type")).lower() == "securestring"
     }
-    for name, entry in (properties.get("parameters") or {}).items():
+    for name, entry in _object(properties.get("parameters")).items():
         value = entry.get("value") if isinstance(entry, dict) else None
         if name.lower() in secure and isinstance(value, str) and not value.startswith("ssh-"):
             entry["value"] = token(value)
+
+
+def _object(value: Any) -> Json:
+    """The value where it is an object: what a template gives a resource is checked when the resource is put."""
+    return value if isinstance(value, dict) else {}
 
 
 def _stored(resource: Planned) -> Json:
