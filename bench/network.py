@@ -125,9 +125,8 @@ class Wired:
         self.network = network
         self._folder = Path(tempfile.mkdtemp(prefix="azlan-bench-"))
         self._guests: list[Path] = []
-        cache = Path(tempfile.gettempdir()) / "azlan-bench-programs"
         self.engine = BpfEngine(
-            self._folder / "run", uuid.uuid4().hex[:8], probe=probe, uplink=None, cache_dir=cache
+            self._folder / "run", uuid.uuid4().hex[:8], probe=probe, uplink=None, cache_dir=self._folder / "programs"
         )  # fmt: skip
         self._loop = asyncio.new_event_loop()
 
