@@ -366,8 +366,8 @@ class _Planner:
         properties = body.get("properties")
         if planned.id.type.lower() != "microsoft.resources/deployments" or not isinstance(properties, dict):
             return None
-        options = properties.get("expressionEvaluationOptions") or {}
-        if str(options.get("scope", "outer")).lower() != "inner":
+        options = properties.get("expressionEvaluationOptions")
+        if not isinstance(options, dict) or str(options.get("scope", "outer")).lower() != "inner":
             return None
         body["properties"] = {name: value for name, value in properties.items() if name != "template"}
         return properties.get("template")

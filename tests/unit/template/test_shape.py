@@ -79,6 +79,17 @@ EVERYTHING: dict[str, Any] = {
                 }
             ],
         },
+        {
+            "type": "Microsoft.Resources/deployments",
+            "apiVersion": "2024-11-01",
+            "name": "inner",
+            "properties": {
+                "mode": "Incremental",
+                "expressionEvaluationOptions": {"scope": "inner"},
+                "parameters": {"p": {"value": "[parameters('kind')]"}},
+                "template": {"resources": [], "parameters": {"p": {"type": "string"}}},
+            },
+        },
     ],
     "outputs": {
         "all": {
@@ -92,7 +103,7 @@ EVERYTHING: dict[str, Any] = {
 
 def test_everything_is_planned() -> None:
     plan = make_plan(EVERYTHING, {}, SETTING)
-    assert [resource.id.name for resource in plan.resources] == ["g0", "g1", "v0", "s"]
+    assert [resource.id.name for resource in plan.resources] == ["g0", "inner", "g1", "v0", "s"]
 
 
 @pytest.mark.parametrize(
