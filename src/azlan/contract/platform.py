@@ -19,7 +19,7 @@ class Platform(Protocol):
     """What a service needs of the fabric. The bpf engine is one; the model engine moves no packets, so it is none."""
 
     async def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
-        """Fresh sockets at 168.63.129.16, TCP port and UDP port 53, where machines reach them: (datagrams, listening
+        """Sockets at 168.63.129.16, TCP port and UDP port 53, where machines reach them: (datagrams, listening
         stream). Raises LookupError while there is no such place yet, ConnectionError while nobody can open them."""
         ...
 

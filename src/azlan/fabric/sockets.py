@@ -2,7 +2,8 @@
 
     control ── connects ──▶ {socket}.fds (SOCK_SEQPACKET) ──▶ one message: the sockets, or why there are none
 
-One connection, one answer; each side asks the kernel who the other is (SO_PEERCRED). The fabric process keeps no copy.
+One connection, one answer; each side asks the kernel who the other is (SO_PEERCRED). The fabric process keeps them open: what
+comes while there is no control process waits in them for the next one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class SocketServer:
         self._path = path
         self._platform = platform
         self._allowed_uid = allowed_uid
+        self._opened: tuple[socket.socket, ...] = ()
         self._listening: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -62,6 +64,9 @@ class SocketServer:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._listening is not None:
             self._listening.close()
+        for made in self._opened:
+            made.close()
+        self._opened = ()
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, listening: socket.socket) -> None:
@@ -80,15 +85,11 @@ class SocketServer:
 
     async def _answer(self, asking: socket.socket) -> None:
         try:
-            opened = await self._platform.platform_sockets()
+            self._opened = self._opened or await self._platform.platform_sockets()
         except Exception as error:
             asking.send(str(error).encode()[:_MESSAGE] or b"failed")
             return
-        try:
-            socket.send_fds(asking, [READY], [made.fileno() for made in opened])
-        finally:
-            for made in opened:
-                made.close()
+        socket.send_fds(asking, [READY], [made.fileno() for made in self._opened])
 
 
 async def receive(path: Path, server_uids: frozenset[int]) -> tuple[socket.socket, socket.socket]:

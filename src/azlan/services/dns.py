@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections import Counter
@@ -26,7 +27,7 @@ import dns.resolver
 import structlog
 
 from azlan.contract.platform import Platform
-from azlan.contract.world import Nic, PartKey, World
+from azlan.contract.world import EMPTY, Nic, PartKey, World
 from azlan.services.names import PAYLOAD, Names, reply
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ FORWARDED = 128
 SERVER_SECONDS = 2.0
 FORWARD_SECONDS = 6.0
 RETRY_SECONDS = 0.5
+_FIRST_WORLD = 0.02
 _LENGTH = struct.Struct(">H")
 _HEADER = 12
 
@@ -124,14 +126,14 @@ class AzureDns:
         self._keeping = asyncio.create_task(self._keep_open(), name="azure dns")
 
     async def stop(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
-        self._close(self._open)
-        self._open = None
-        for task in self._tasks:
+        """Let go; what waits in the sockets stays there for the next process."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+        tasks = [*self._tasks, *([self._keeping] if self._keeping else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def reopen(self) -> None:
         self._processes += 1
@@ -141,6 +143,8 @@ class AzureDns:
 
     async def _keep_open(self) -> None:
         waiting = False
+        while self._world() is EMPTY:  # noqa: ASYNC110 - once, at the start: whoever asked now would be nobody
+            await asyncio.sleep(_FIRST_WORLD)
         while True:
             self._again.clear()
             try:
@@ -158,24 +162,23 @@ class AzureDns:
     async def _serve(self, datagrams: socket.socket, stream: socket.socket) -> None:
         """Take these sockets into service, then close those before: in between both are served."""
         for made in (datagrams, stream):
-            made.setblocking(False)
+            made.setblocking(False)  # of the socket, not of our handle: also where it is the one in service
+        if self._open is not None and _same(self._open.datagrams, datagrams):
+            datagrams.close()
+            stream.close()
+            return
         before = self._open
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Datagrams(self._received), sock=datagrams
         )
         self._open = _Open(datagrams, transport, await asyncio.start_server(self._connection, sock=stream))
-        self._close(before)
-
-    def _close(self, opened: _Open | None) -> None:
-        if opened is None:
-            return
-        # Connected to itself it takes no more; what it took already is answered.
-        with contextlib.suppress(OSError):
-            opened.datagrams.connect(opened.datagrams.getsockname())
-            while True:
-                self._received(*opened.datagrams.recvfrom(65535))
-        opened.transport.close()
-        opened.server.close()
+        if before is not None:
+            # Whoever opened those is dead. Connected to itself the socket takes no more; what it took is answered.
+            with contextlib.suppress(OSError):
+                before.datagrams.connect(before.datagrams.getsockname())
+                while True:
+                    self._received(*before.datagrams.recvfrom(65535))
+            before.close()
 
     def _received(self, data: bytes, source: tuple[str, int]) -> None:
         if len(self._tasks) >= QUERIES:
@@ -273,6 +276,10 @@ class _Open:
     transport: asyncio.DatagramTransport
     server: asyncio.Server
 
+    def close(self) -> None:
+        self.transport.close()
+        self.server.close()
+
 
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, received: Callable[[bytes, tuple[str, int]], None]) -> None:
@@ -280,6 +287,11 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._received(data, addr)
+
+
+def _same(one: socket.socket, other: socket.socket) -> bool:
+    """Whether both are one socket, handed over twice."""
+    return os.fstat(one.fileno()).st_ino == os.fstat(other.fileno()).st_ino
 
 
 @contextlib.contextmanager

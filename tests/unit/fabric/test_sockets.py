@@ -56,20 +56,29 @@ async def server(opener: Opener, tmp_path: Path) -> AsyncIterator[SocketServer]:
     assert not (tmp_path / "s.fds").exists()
 
 
-async def test_they_work_on_the_other_side_and_on_no_other(
-    opener: Opener, server: SocketServer, tmp_path: Path
-) -> None:
+async def test_they_work_on_the_other_side(server: SocketServer, tmp_path: Path) -> None:
     datagrams, stream = await receive(tmp_path / "s.fds", ME)
-    assert all(made.fileno() == -1 for made in opener.handed)
     assert (datagrams.type, stream.type) == (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     assert not datagrams.get_inheritable()
     datagrams.settimeout(1)
     with datagrams, stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", ("127.0.0.1", sockets.DNS_PORT))
         assert datagrams.recv(16) == b"hello"
-    again = await receive(tmp_path / "s.fds", ME)
-    for made in again:
-        made.close()
+
+
+async def test_what_came_while_nobody_was_there_waits_for_the_next(
+    opener: Opener, server: SocketServer, tmp_path: Path
+) -> None:
+    for made in await receive(tmp_path / "s.fds", ME):
+        made.close()  # the control process died
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"hello", ("127.0.0.1", sockets.DNS_PORT))
+    datagrams, stream = await receive(tmp_path / "s.fds", ME)
+    with datagrams, stream:
+        datagrams.settimeout(1)
+        assert datagrams.recv(16) == b"hello"
+    await server.stop()
+    assert all(made.fileno() == -1 for made in opener.handed)
 
 
 async def test_none_yet(opener: Opener, server: SocketServer, tmp_path: Path) -> None:
@@ -96,6 +105,9 @@ async def test_other_sockets_than_asked_for_are_refused(opener: Opener, server: 
     opener.kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     with pytest.raises(ConnectionError, match="other sockets"):
         await receive(tmp_path / "s.fds", ME)
+
+
+async def test_one_socket_too_few(opener: Opener, server: SocketServer, tmp_path: Path) -> None:
     opener.kinds = (socket.SOCK_DGRAM,)  # type: ignore[assignment]
     with pytest.raises(ConnectionError, match="other sockets"):
         await receive(tmp_path / "s.fds", ME)

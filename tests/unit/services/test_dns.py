@@ -21,7 +21,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from azlan.contract.world import Machine, Nic, NicAddress, Vnet, World, part_key
+from azlan.contract.world import EMPTY, Machine, Nic, NicAddress, Vnet, World, part_key
 from azlan.services import dns as service
 from azlan.services.dns import AzureDns, Upstream
 
@@ -347,3 +347,41 @@ async def test_sockets_come_when_they_can_and_change_without_a_gap() -> None:
                 assert answers(await ask(platform, f"vm-1.{SUFFIX}")) == ["10.0.0.4"]
             assert answers(await ask(platform, f"vm-1.{SUFFIX}", tcp=True)) == ["10.0.0.4"]
         assert platform.opened == 4
+
+
+async def test_the_same_sockets_once_more_change_nothing() -> None:
+    platform = Loopback()
+    pair = await platform.platform_sockets()
+
+    async def again() -> tuple[socket.socket, socket.socket]:
+        platform.opened += 1
+        return pair[0].dup(), pair[1].dup()
+
+    platform.platform_sockets = again  # type: ignore[method-assign]
+    async with serving(platform=platform) as (_, made):
+        for asked in (3, 4):
+            made.reopen()
+            while platform.opened < asked:
+                await asyncio.sleep(0.01)
+            assert answers(await ask(platform, f"vm-1.{SUFFIX}")) == ["10.0.0.4"]
+            assert answers(await ask(platform, f"vm-1.{SUFFIX}", tcp=True)) == ["10.0.0.4"]
+    # A process that ends leaves what waits in them to the next one.
+    waiting = asyncio.create_task(ask(platform, f"vm-1.{SUFFIX}"))
+    await asyncio.sleep(0.1)
+    async with serving(platform=platform):
+        assert answers(await waiting) == ["10.0.0.4"]
+    for one in pair:
+        one.close()
+
+
+async def test_nobody_is_served_before_there_is_a_world() -> None:
+    platform, worlds = Loopback(), [EMPTY]
+    made = AzureDns(platform, lambda: worlds[-1], Upstream(Path("/nonexistent")))
+    await made.start()
+    await asyncio.sleep(0.1)
+    assert platform.opened == 0
+    worlds.append(a_world())
+    while made._open is None:
+        await asyncio.sleep(0.01)
+    assert answers(await ask(platform, f"vm-1.{SUFFIX}")) == ["10.0.0.4"]
+    await made.stop()

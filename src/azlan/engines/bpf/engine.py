@@ -82,6 +82,9 @@ class BpfEngine:
         self._world = EMPTY
         self._held: dict[PartKey, NetworkPart] = {}
         """Parts that this process knows to be in force."""
+        self._numbers: dict[int, PartKey] = {}
+        """Part id → key of what was held in the World `_numbered`."""
+        self._numbered = EMPTY
         self._digests: dict[PartKey, bytes] = {}
         self._refused: dict[PartKey, tuple[NetworkPart, str]] = {}
         """Parts that cannot be rendered, and why: rendering is pure, so they are not tried again."""
@@ -384,7 +387,9 @@ class BpfEngine:
         found = self._transits.owner(address) if self._transits is not None else None
         if found is None:
             return None
-        key = next((key for key in self._held if part_id(key) == found[0]), None)
+        if self._numbered is not self._world:
+            self._numbered, self._numbers = self._world, {part_id(key): key for key in self._held}
+        key = self._numbers.get(found[0])
         return (key, found[1]) if key else None
 
     def _platform_sockets(self) -> tuple[socket.socket, socket.socket]:

@@ -161,8 +161,10 @@ def accept(write: Write) -> None:
     if servers != [AZURE_PROVIDED]:
         for server in servers:
             _check_dns_server(write.id, server)
-    if "internalDnsNameLabel" in settings:
+    if settings.get("internalDnsNameLabel"):
         _check_label(write.id, settings["internalDnsNameLabel"])
+    else:
+        settings.pop("internalDnsNameLabel", None)
     if "macAddress" not in write.state:
         write.state["macAddress"] = new_mac(write)
     _allocate(write, configs)
