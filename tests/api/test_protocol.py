@@ -146,9 +146,14 @@ async def test_operation_of_another_subscription_or_nobody(fresh: Cloud, arm: Ar
     assert answer.status_code == 404
 
 
-async def test_pythons_clients_poll_at_once_and_others_wait_whole_seconds(fresh: Cloud, arm: ArmClient) -> None:
-    """`Retry-After: 0` counts as absent for azure-core, which then sleeps for 30 s."""
-    for agent, wanted in (("AZURECLI/2.91 azsdk-python", "0.05"), ("azsdk-go-armnetwork", "1"), ("Mozilla/5.0", "1")):
+async def test_who_is_told_to_poll_at_once(fresh: Cloud, arm: ArmClient) -> None:
+    """`Retry-After: 0` counts as absent for azure-core, which then sleeps for 30 s; generated SDKs read whole numbers."""
+    for agent, wanted in (
+        ("AZURECLI/2.91 azsdk-python-core/1.39", "0.05"),
+        ("azsdk-python-mgmt-network/33.1.0", "1"),
+        ("azsdk-go-armnetwork", "1"),
+        ("Mozilla/5.0", "1"),
+    ):
         answer = await arm.request("PUT", f"{VNETS}/v", vnet("10.0.0.0/16"), headers={"User-Agent": agent})
         assert answer.headers["retry-after"] == wanted
 

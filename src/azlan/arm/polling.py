@@ -53,7 +53,7 @@ class Answer:
 
 def poll_headers(call: Call, declared: ResourceType, operation: Operation) -> dict[str, str]:
     """The headers of an answer whose operation goes on."""
-    headers = {"Retry-After": retry_after(call, declared.retry_after)}
+    headers = {"Retry-After": retry_after(call, declared.retry_after, first=True)}
     if declared.operation_style != "resources":
         headers["Azure-AsyncOperation"] = _url(call, operation, "operations")
     if declared.operation_style == "resources":
@@ -63,10 +63,12 @@ def poll_headers(call: Call, declared: ResourceType, operation: Operation) -> di
     return headers
 
 
-def retry_after(call: Call, given: str = "1") -> str:
+def retry_after(call: Call, given: str = "1", *, first: bool = False) -> str:
     """Seconds to the next poll. Python's azure-core reads fractions (and takes 0 for no header: 30 s); every other
-    client reads whole seconds, as RFC 9110 has it."""
-    return "0.05" if "python" in call.headers.get("user-agent", "").lower() else given
+    client reads whole seconds, as RFC 9110 has it. The `first` answer of an operation is parsed by the generated SDKs,
+    too, as a whole number (azure-mgmt-network 33): there only az's own commands are told fractions."""
+    wanted = "azsdk-python-core" if first else "python"
+    return "0.05" if wanted in call.headers.get("user-agent", "").lower() else given
 
 
 def _url(call: Call, operation: Operation, page: str) -> str:

@@ -224,7 +224,7 @@ class Protocol:
             id = core.keep_later(answer)
             headers = {
                 "Location": polling.location(call, subscription, id),
-                "Retry-After": polling.retry_after(call),
+                "Retry-After": polling.retry_after(call, first=True),
             }
             return Answer(202, None, headers)
         if isinstance(answer, Accepted):

@@ -137,18 +137,25 @@ async def test_unknown_operations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "expected"),
+    ("agent", "first", "later"),
     [
-        ("AZURECLI/2.91.0 azsdk-python-core/1.35 Python/3.11", "0.05"),
-        ("azsdk-go-armnetwork/v6.0.0 (go1.22; linux)", "1"),
-        ("azsdk-js-arm-network/33.0.0", "1"),
+        ("AZURECLI/2.91.0 azsdk-python-core/1.35 Python/3.11", "0.05", "0.05"),
+        ("AZURECLI/2.91.0 azsdk-python-mgmt-resource/24.0.0 Python/3.11", "1", "0.05"),
+        ("azsdk-python-mgmt-network/33.1.0 Python/3.11", "1", "0.05"),
+        ("azsdk-go-armnetwork/v6.0.0 (go1.22; linux)", "1", "1"),
+        ("azsdk-js-arm-network/33.0.0", "1", "1"),
     ],
 )
-async def test_only_python_is_told_fractions_of_a_second(agent: str, expected: str) -> None:
+async def test_who_is_told_fractions_of_a_second(
+    agent: str, first: str, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "HOLD", 0.001)
     async with cloud() as c:
         await c.group()
         answer = await c.call("PUT", "Toy.Net/boxes/b", BOX, User_Agent=agent)
-        assert answer.headers["retry-after"] == expected
+        assert answer.headers["retry-after"] == first
+        poll = await c.call("GET", below(answer.headers["azure-asyncoperation"]), User_Agent=agent)
+        assert poll.headers["retry-after"] == later
 
 
 async def test_a_poll_waits_a_little_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
