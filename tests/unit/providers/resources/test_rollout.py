@@ -18,9 +18,13 @@ ADDRESS = "Microsoft.Network/publicIPAddresses"
 async def pending(cloud: Azure) -> set[str]:
     """Names of what waits for a loop, once nothing new has begun for a while."""
     names: set[str] = set()
-    for _ in range(20):
-        await asyncio.sleep(0.005)
-        names = {operation.key.rsplit("/", 1)[-1] for operation in cloud.cloud.core.operations.pending()}
+    same = 0
+    async with asyncio.timeout(10):
+        while same < 20:
+            await asyncio.sleep(0.005)
+            now = {operation.key.rsplit("/", 1)[-1] for operation in cloud.cloud.core.operations.pending()}
+            same = same + 1 if now and now == names else 0
+            names = now
     return names
 
 
