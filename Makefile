@@ -38,7 +38,7 @@ test: packages ## Everything, real packets and the tutorial end to end included 
 # The type checker runs beside the tests: it takes one core and most of the time that lint takes.
 check: .venv/development.stamp ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine
 	@$(MAKE) --no-print-directory lint > .venv/lint.txt 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest tests -m "not root and not az and not slow" --quiet --numprocesses auto --dist loadfile || failed=1; \
+	$(BIN)/python -m pytest tests/unit tests/scenarios -m "not root and not az and not slow" --quiet --numprocesses auto --dist loadfile || failed=1; \
 	wait $$lint || failed=1; cat .venv/lint.txt; exit $${failed:-0}
 
 soak: packages ## What repeats, in full: as root, for hours
