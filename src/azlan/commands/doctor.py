@@ -252,9 +252,11 @@ def _images(_: Wanted) -> Check:
         if there:
             return Check("images", "ok", f"built: {', '.join(there)}")
     unreachable = []
+    mirrors = _default_mirrors()
     for source in CATALOGUE.values():
-        mirror = os.environ.get(source.mirror_variable) or _DEFAULT_MIRRORS[source.mirror_variable]
-        if not _reachable(f"{mirror.rstrip('/')}/dists/{source.suite}/InRelease"):
+        mirror = os.environ.get(source.mirror_variable) or mirrors.get(source.mirror_variable)
+        # Without mmdebstrap there is no mirror to ask; that it is missing is told apart.
+        if mirror is not None and not _reachable(f"{mirror.rstrip('/')}/dists/{source.suite}/InRelease"):
             unreachable.append(source.title)
     if not unreachable:
         return Check("images", "ok", "none built yet; the archives answer")
@@ -266,10 +268,18 @@ def _images(_: Wanted) -> Check:
     )
 
 
-_DEFAULT_MIRRORS = {
-    "AZLAN_MIRROR_UBUNTU": "http://archive.ubuntu.com/ubuntu",
-    "AZLAN_MIRROR_DEBIAN": "http://deb.debian.org/debian",
-}
+_FAMILIES = {"AZLAN_MIRROR_UBUNTU": "ubuntu", "AZLAN_MIRROR_DEBIAN": "debian"}
+"""Setting that names a mirror → the archive's folder on one."""
+
+
+def _default_mirrors() -> dict[str, str]:
+    """Where mmdebstrap itself would go, read off the program; nothing where it is not installed."""
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        return {}
+    text = Path(program).read_text(errors="replace")
+    found = {name: re.search(rf"https?://[a-z.]+/{family}\b", text) for name, family in _FAMILIES.items()}
+    return {name: match[0] for name, match in found.items() if match}
 
 
 def _reachable(url: str) -> bool:
