@@ -90,12 +90,18 @@ class Protocol:
 
     async def _route(self, call: Call, route: Any, params: Mapping[str, str]) -> Answer:
         if not route.tenant_level:
-            last = max((n for n, segment in enumerate(call.segments) if segment.lower() == "providers"), default=2)
-            scope = "/" + "/".join(call.segments[:last])
-            self.core.authorization.check(self.core.store.snapshot, call.principal, route.permission, scope)
+            self._check_route(call, route.permission)
         body = parse_json(call.body, route.tolerant_json)
         answer = await route.handler(RouteCall(self.core, call, params, body))
         return self._acted(call, answer, call.segments[1] if len(call.segments) > 1 else "")
+
+    def _check_route(self, call: Call, permission: str) -> None:
+        """Raises ArmError 403. A role at the resource that a route lies below (default rules of a group) reaches it."""
+        authorization, snapshot = self.core.authorization, self.core.store.snapshot
+        path = "/" + "/".join(call.segments)
+        if not authorization.allowed(snapshot, call.principal, permission, path.lower()):
+            last = max((n for n, segment in enumerate(call.segments) if segment.lower() == "providers"), default=2)
+            authorization.check(snapshot, call.principal, permission, "/" + "/".join(call.segments[:last]))
 
     async def _page(self, call: Call, page: Page) -> Answer:
         core, scope, rest = self.core, page.scope, page.rest
@@ -112,7 +118,12 @@ class Protocol:
                 return await polling.status(core, call, scope.subscription, id)
             raise _no_page(call)
         if page.name == "providers" and rest[1:] == ("register",) and call.method == "POST":
-            return Answer(200, pages.provider(core, scope, rest[0]))
+            document = pages.provider(core, scope, rest[0])
+            action = f"{document['namespace']}/register/action"
+            core.authorization.check(
+                core.store.snapshot, call.principal, action, f"/subscriptions/{scope.subscription}"
+            )
+            return Answer(200, document)
         if call.method not in ("GET", "HEAD"):
             raise _method_not_allowed(call)
         if page.name == "resources" and not rest:

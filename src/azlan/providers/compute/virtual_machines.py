@@ -163,8 +163,9 @@ RESOURCE = ResourceType(
             (NIC,),
             permission="Microsoft.Network/networkInterfaces/join/action",
         ),
-        Reference("properties.storageProfile.osDisk.managedDisk.id", (DISK,)),
-        Reference("properties.storageProfile.dataDisks[].managedDisk.id", (DISK,)),
+        # Which right Azure asks for is unconfirmed; that it asks for one at the disk is not.
+        Reference("properties.storageProfile.osDisk.managedDisk.id", (DISK,), permission=f"{DISK}/write"),
+        Reference("properties.storageProfile.dataDisks[].managedDisk.id", (DISK,), permission=f"{DISK}/write"),
     ),
     accept=_accept,
     facts=_facts,
