@@ -17,6 +17,14 @@ from azlan.contract.facts import Facts, PeeringState
 PLATFORM = {IPv4Address("168.63.129.16"), IPv4Address("169.254.169.254")}
 PRIVATE = [IPv4Network(p) for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 UNREACHABLE = [*PRIVATE, *(IPv4Network(p) for p in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))]
+NOWHERE = [
+    *PRIVATE,
+    *(IPv4Network(p) for p in ("127.0.0.0/8", "198.18.0.0/15", "157.59.0.0/16", "104.146.0.0/17", "104.147.0.0/16")),
+    *(IPv4Network(p) for p in ("20.35.252.0/22", "23.103.0.0/18", "25.4.0.0/14", "25.148.0.0/15", "25.150.0.0/16")),
+    *(IPv4Network(p) for p in ("25.152.0.0/14", "25.156.0.0/16", "25.159.0.0/16", "25.176.0.0/13", "25.184.0.0/14")),
+    *(IPv4Network(p) for p in ("40.108.0.0/17", "40.109.0.0/16")),
+]
+"""Routed to None by default: the private ranges (documented), the others as users have published them."""
 DEFAULT_OUTBOUND_SOURCE = IPv4Address("192.0.2.0")
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "esp": 50, "ah": 51}
 
@@ -173,7 +181,7 @@ class Reference:
         hops += [Hop(IPv4Network(p), "VNetPeering", vnet=h.remote_vnet) for h in peers for p in h.remote_prefixes]
         hops += [
             Hop(prefix, "None")
-            for prefix in PRIVATE
+            for prefix in NOWHERE
             if not any(prefix.subnet_of(hop.prefix) for hop in hops if hop.kind != "None")
         ]
         hops.append(Hop(IPv4Network("0.0.0.0/0"), "Internet"))

@@ -32,11 +32,20 @@ SPACES = (
     "10.1.128.0/17",
     "10.0.0.0/8",
 )
-FAR = ("8.8.8.8", "203.0.113.200", "10.9.9.9", "172.31.0.9", "192.168.200.1", "169.254.7.7", "240.0.0.1")
-SPECIAL = ("168.63.129.16", "169.254.169.254", "224.0.0.5", "255.255.255.255", "10.0.0.1", "10.1.0.1")
+FAR = (
+    *("8.8.8.8", "203.0.113.200", "10.9.9.9", "172.31.0.9", "192.168.200.1", "169.254.7.7", "240.0.0.1"),
+    *("127.0.0.1", "198.18.0.9", "25.5.0.1", "40.108.3.3"),
+)
+SPECIAL = (
+    *("168.63.129.16", "169.254.169.254", "224.0.0.5", "255.255.255.255", "10.0.0.1", "10.1.0.1"),
+    *("10.0.0.0", "10.0.0.2", "10.0.0.127", "10.0.0.128", "10.1.0.3"),
+)
 PUBLIC = ("203.0.113.1", "203.0.113.2", "198.51.100.3")
 PORTS = (22, 53, 80, 443, 5000)
 PORT_RANGES = ((22, 22), (53, 80), (443, 5000))
+MANY_RANGES = ((1, 21), (22, 22), (23, 52), (54, 79), (81, 442), (443, 443), (444, 4999), (6000, 65535))
+RULE_PROTOCOLS = ("*", "*", "*", "Tcp", "tcp", "Udp", "Icmp", "Esp", "Ah")
+PROTOCOLS = (*(6,) * 9, *(17,) * 6, *(1,) * 6, 50, 50, 51, 51, 47, 4)
 TAGS = ("*", "*", "VirtualNetwork", "virtualnetwork", "Internet", "AzureLoadBalancer", "Storage")
 HOPS = ("VirtualAppliance",) * 4 + ("VnetLocal", "Internet", "None", "VirtualNetworkGateway")
 ANY_PORT = ((0, 65535),)
@@ -204,21 +213,25 @@ class Maker:
     def rule(self, priority: int, known: list[str]) -> facts.Rule:
         def end() -> tuple[str, ...]:
             choices = (self.random.choice(TAGS), self.random.choice(SPACES), self.address(known))
-            return tuple(self.random.sample(choices, k=self.random.randint(1, 2)))
+            some = self.random.sample(choices, k=self.random.randint(1, 2))
+            if self.often(0.15):  # more than stand in a rule's own entry
+                parts = [part for space in self.random.sample(SPACES, k=2) for part in subnets_of(space)]
+                some = [*parts, self.address(known), *(some if self.often(0.5) else ())]
+            return tuple(some)
 
         def ports(chance: float) -> tuple[tuple[int, int], ...]:
-            return (
-                tuple(self.random.sample(PORT_RANGES, k=2))
-                if self.often(chance)
-                else self.random.choice((ANY_PORT, ()))
-            )
+            if not self.often(chance):
+                return self.random.choice((ANY_PORT, ()))
+            if self.often(0.25):
+                return tuple(self.random.sample(MANY_RANGES, k=self.random.randint(3, 7)))
+            return tuple(self.random.sample(PORT_RANGES, k=self.random.randint(1, 2)))
 
         return facts.Rule(
             name=f"r{priority}",
             priority=priority,
             direction=self.random.choice(("Inbound", "Outbound")),  # type: ignore[arg-type]
             allow=self.often(0.6),
-            protocol=self.random.choice(("*", "*", "Tcp", "Udp", "Icmp", "Esp", "tcp")),
+            protocol=self.random.choice(RULE_PROTOCOLS),
             sources=end(),
             destinations=end(),
             source_ports=ports(0.1),
@@ -243,12 +256,13 @@ class Maker:
         source = self.random.choice(sender.ip_configs).address if sender else "10.0.0.4"
         if sender and self.often(0.3 if sender.forwarding else 0.05):
             source = self.address(known)
-        protocol = self.random.choice((6, 6, 6, 6, 17, 17, 1, 1, 50, 47)) if self.often(0.5) else 6
+        protocol = self.random.choice(PROTOCOLS)
         ported = protocol in (6, 17)
+        near = _neighbours(owners, sender) if sender else []
         return Flow(
             nic=f"nic:{sender.id if sender else NICS[0]}",
             source=source,
-            destination=self.address(known),
+            destination=self.random.choice(near) if near and self.often(0.4) else self.address(known),
             protocol=protocol,
             source_port=self.random.choice(PORTS) if ported else 0,
             destination_port=self.random.choice(PORTS) if ported else 0,
@@ -258,6 +272,16 @@ class Maker:
 
 def all_nics(owners: Owners) -> list[facts.Nic]:
     return [fact for row in owners.values() for fact in row if isinstance(fact, facts.Nic)]
+
+
+def _neighbours(owners: Owners, nic: facts.Nic) -> list[str]:
+    """Addresses of NICs in the NIC's VNet and in those that its VNet has a half of a peering with."""
+    every = [fact for row in owners.values() for fact in row]
+    vnet_of = {fact.id: fact.vnet for fact in every if isinstance(fact, facts.Subnet)}
+    own = vnet_of.get(nic.subnet)
+    near = {own, *(fact.remote_vnet for fact in every if isinstance(fact, facts.Peering) and fact.vnet == own)}
+    others = [other for other in all_nics(owners) if vnet_of.get(other.subnet) in near and other.id != nic.id]
+    return [config.address for other in others for config in other.ip_configs]
 
 
 @dataclass(frozen=True)
