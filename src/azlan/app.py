@@ -53,6 +53,7 @@ from azlan.services.directory import Directory
 from azlan.services.dns import AzureDns
 from azlan.services.extensions import ExtensionMirror
 from azlan.services.identity import Identity
+from azlan.services.portal import Portal
 from azlan.services.signin import SignIn
 from azlan.services.tokens import Tokens
 
@@ -192,11 +193,11 @@ async def build_control(
     loops = Loops(store, core.operations, Compiler(), engine, machines)
     dns = AzureDns(engine, lambda: loops.world) if isinstance(engine, Platform) else None
     process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
-    process.asgi = _surface(process, tokens)
+    process.asgi = await _surface(process, tokens, vault)
     return process
 
 
-def _surface(process: ControlProcess, tokens: Tokens) -> Starlette:
+async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) -> Starlette:
     """Every route of the origin; what nobody else answers is ARM's."""
     config, core, identity = process.config, process.core, process.identity
     administration = Administration(
@@ -218,14 +219,25 @@ def _surface(process: ControlProcess, tokens: Tokens) -> Starlette:
     bastion = BastionSessions(
         tokens.authenticate, document, lambda machine: bastion_socket(config.run, config.mark, machine), config.endpoint
     )
+    arm = arm_app(core, tokens.authenticate)
+    portal = await Portal.open(
+        vault,
+        core.registry,
+        endpoint=config.endpoint,
+        tenant=config.tenant,
+        arm=arm,
+        identity=Starlette(routes=identity.routes()),
+        bastion=Starlette(routes=bastion.routes()),
+    )
     routes = [
         *CloudMetadata(config.endpoint).routes(),
         *ExtensionMirror(config.endpoint).routes(),
         *administration.routes(),
         *bastion.routes(),
+        *portal.routes(),
         *SignIn(identity).routes(),
         *identity.routes(),
-        Mount("/", arm_app(core, tokens.authenticate)),
+        Mount("/", arm),
     ]
     return Starlette(routes=routes)
 
