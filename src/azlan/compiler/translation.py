@@ -98,4 +98,5 @@ def machine_part(machine: facts.Machine) -> world.Machine:
         power=machine.power,
         boot=machine.boot,
         host=machine.host,
+        disk_gib=machine.disk_gib,
     )

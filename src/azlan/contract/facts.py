@@ -169,6 +169,8 @@ class Machine:
     power: Literal["running", "stopped", "deallocated"] = "running"
     boot: int = 0
     host: str = "local"
+    disk_gib: int = 30
+    """Size of the OS disk; 30 GiB is that of the images."""
 
 
 Fact = Space | Subnet | Peering | Nic | SecurityGroup | RouteTable | PublicAddress | Machine

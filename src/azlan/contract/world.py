@@ -184,6 +184,7 @@ class Machine(Part, frozen=True, kw_only=True, tag="machine"):
     """`running`, `stopped` or `deallocated`."""
     boot: int = 0
     host: str = "local"
+    disk_gib: int = 30
 
 
 AnyPart = Vnet | RouteGroup | RuleSet | Nic | Machine

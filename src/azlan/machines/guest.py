@@ -24,7 +24,7 @@ import structlog
 from azlan.base import linux
 from azlan.contract.machine import CommandResult, NicPorts
 from azlan.contract.world import Machine, Nic
-from azlan.machines import identity, launch, netns, oci
+from azlan.machines import disk, identity, launch, netns, oci
 from azlan.machines.cgroups import Cgroups
 from azlan.machines.images import Image, ImageStore
 from azlan.machines.places import MachineError, Place, Record
@@ -231,10 +231,11 @@ class VirtualMachine(Guest):
         if not record.first_id:
             place.state.mkdir(parents=True, exist_ok=True)
             record.first_id = self.tools.uids.claim(place.state, record.key)
+        seed = place.state / "seed"
+        shutil.rmtree(seed, ignore_errors=True)
         for name in ("upper", "work"):
-            shutil.rmtree(place.state / name, ignore_errors=True)
-            (place.state / name).mkdir(parents=True)
-            os.chown(place.state / name, record.first_id, record.first_id)
+            (seed / name).mkdir(parents=True)
+            os.chown(seed / name, record.first_id, record.first_id)
         self.tools.images.claim(image, place.state)
         read = lambda path: (image.tree / path).read_bytes()  # noqa: E731
         try:
@@ -242,31 +243,24 @@ class VirtualMachine(Guest):
         except identity.IdentityError as error:
             raise MachineError("OSProvisioningClientError", str(error), retry=None) from error
         files += identity.host_keys(machine.computer_name)
-        identity.lay(place.state / "upper", image.tree, files, record.first_id)
+        identity.lay(seed / "upper", image.tree, files, record.first_id)
+        try:
+            disk.make(place.disk, seed, machine.disk_gib)
+        except OSError as error:
+            raise MachineError("AllocationFailed", str(error)) from error
+        finally:
+            shutil.rmtree(seed, ignore_errors=True)
         record.image, record.build, record.provisioned = image.name, image.build, True
         place.save(record)
-
-    async def prepare(self, desired: Desired, record: Record) -> None:
-        await super().prepare(desired, record)
-        if record.resolv_conf != desired.resolv_conf:
-            await self.tools.thread(lambda: self._lay_resolv_conf(desired, record))
-
-    def _lay_resolv_conf(self, desired: Desired, record: Record) -> None:
-        """At the first start, and at a later one where something else is to be asked for names; in between the file is
-        the guest's to edit."""
-        try:
-            identity.lay_resolv_conf(self.place.state / "upper", desired.resolv_conf, record.first_id)
-        except OSError as error:
-            log.warning("the guest's resolv.conf cannot be written", machine=record.key, error=str(error))
-            return
-        record.resolv_conf = desired.resolv_conf
-        self.place.save(record)
 
     async def launch(self, desired: Desired, record: Record) -> None:
         place, machine = self.place, desired.machine
         crun = shutil.which("crun")
         if crun is None:
             raise MachineError("AllocationFailed", "crun is missing, which runs the machines: install the package crun")
+        lacking = disk.problem()
+        if lacking is not None:
+            raise MachineError("AllocationFailed", lacking)
         image = await self.tools.thread(lambda: self.tools.images.find(record.image, record.build))
         if image is None:
             raise MachineError(
@@ -299,7 +293,10 @@ class VirtualMachine(Guest):
             launch.Guest(
                 cgroups=tuple(str(f) for f in files),
                 tree=str(image.tree),
-                state=str(place.state),
+                disk=str(place.disk),
+                disk_gib=machine.disk_gib,
+                first_id=record.first_id,
+                resolv_conf=desired.resolv_conf if record.resolv_conf != desired.resolv_conf else None,
                 root=oci.ROOT,
                 user_namespace=str(place.user_namespace),
                 log=str(place.run / "monitor.log"),
@@ -307,6 +304,10 @@ class VirtualMachine(Guest):
                 hidden=str(hidden) if hidden else None,
             )
         )
+        # Laid at the first start, and at a later one where something else is to be asked for names; in between the file
+        # is the guest's to edit.
+        record.resolv_conf = desired.resolv_conf
+        place.save(record)
 
     async def answers(self, desired: Desired, timeout: float) -> bool:
         if not desired.nics:

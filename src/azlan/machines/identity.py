@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from azlan.contract.platform import DNS_ADDRESS
 from azlan.contract.world import GuestLogin, Nic, PartKey, Vnet
 
 _NO_SUFFIX = "reddog.microsoft.com"
-_FRESH = ".resolv.conf.azlan"
 _CUSTOM_DATA = "var/lib/cloud/instance/user-data.txt"
 _CUSTOM_DATA_DONE = "var/lib/cloud/instance/sem/config_scripts_user"
 _CUSTOM_DATA_UNIT = f"""\
@@ -95,25 +93,6 @@ def resolv_conf(nics: Sequence[Nic], vnets: Mapping[PartKey, Vnet]) -> str:
     suffix = vnet.dns_suffix if vnet and servers == (DNS_ADDRESS,) else ""
     lines = [f"search {suffix or _NO_SUFFIX}", *(f"nameserver {server}" for server in servers)]
     return "".join(f"{line}\n" for line in lines)
-
-
-def lay_resolv_conf(upper: Path, text: str, first_id: int) -> None:
-    """Put /etc/resolv.conf in place in the upper layer of a machine that is off. The layer is the guest's own: no
-    symbolic link in it is followed. Raises OSError where /etc is no directory of the guest any more."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with ExitStack() as handles:
-        top = os.open(upper, flags)
-        handles.callback(os.close, top)
-        etc = os.open("etc", flags, dir_fd=top)
-        handles.callback(os.close, etc)
-        with suppress(FileNotFoundError):
-            os.unlink(_FRESH, dir_fd=etc)
-        made = os.open(_FRESH, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=etc)
-        with os.fdopen(made, "w", encoding="ascii") as file:
-            file.write(text)
-            os.fchown(made, first_id, first_id)
-            os.fchmod(made, 0o644)
-        os.rename(_FRESH, "resolv.conf", src_dir_fd=etc, dst_dir_fd=etc)
 
 
 def _hosts(computer_name: str) -> bytes:

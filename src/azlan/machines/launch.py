@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from azlan.base import confine, linux
+from azlan.machines import disk
 
 _SOURCE = Path(__file__).resolve().parents[2]
 
@@ -87,12 +88,16 @@ class Namespaces:
 class Guest:
     """Mount a machine's root in a mount namespace of its own and become its monitor there.
 
-    `tree` is the image, `state` holds `upper` and `work` of the overlay, `environment` is the monitor script's.
+    `tree` is the image, `disk` the file with `upper` and `work` of the overlay, of `disk_gib` GiB; `resolv_conf` is put
+    in place in the guest where it is given; `environment` is the monitor script's.
     """
 
     cgroups: tuple[str, ...]
     tree: str
-    state: str
+    disk: str
+    disk_gib: int
+    first_id: int
+    resolv_conf: str | None
     root: str
     user_namespace: str
     log: str
@@ -109,8 +114,14 @@ class Guest:
             linux.unmount(Path(self.hidden))
             linux.mount("tmpfs", Path(self.hidden), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755,size=4k")
         root = Path(self.root)
+        disk.attach(Path(self.disk), root, self.disk_gib)
+        os.chdir(disk.mounted(root))  # the overlay's paths are relative: what is mounted over `root` does not hide them
+        if self.resolv_conf is not None:
+            try:
+                disk.lay_resolv_conf(Path("upper"), self.resolv_conf, self.first_id)
+            except OSError as error:  # the guest's own doing: it boots with what it has
+                sys.stderr.write(f"the guest's resolv.conf cannot be written: {error}\n")
         linux.mount_idmapped(Path(self.tree), root, Path(self.user_namespace), linux.MOUNT_ATTR_RDONLY)
-        os.chdir(self.state)  # paths of the overlay are relative: no character in them needs escaping
         linux.mount("overlay", root, "overlay", 0, f"lowerdir={root},upperdir=upper,workdir=work")
         os.chdir("/")
         os.execvpe("sh", ["sh", "-c", _MONITOR, f"azlan-{self.environment['ID']}"], self.environment)  # noqa: S606

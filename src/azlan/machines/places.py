@@ -1,6 +1,6 @@
 """Where a machine lives on this computer, and what is remembered of it on disk.
 
-    {state}/machines/{name}/   machine.json, upper, work, boots        until the machine is deleted
+    {state}/machines/{name}/   machine.json, disk.ext4, boots          until the machine is deleted
     {run}/machines/{name}/     config.json, pid, exit, stop, *.log     while it runs
     {run}/guests/{name}/       user, net: its namespaces, bound        while it runs
     {run}/bastion/{name}.sock                                          a Bastion host's socket
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -90,6 +91,10 @@ class Place:
         return self.namespaces / "net"
 
     @property
+    def disk(self) -> Path:
+        return self.state / "disk.ext4"
+
+    @property
     def crun_root(self) -> Path:
         return self.run_dir / "crun"
 
@@ -104,16 +109,33 @@ class Place:
             return None
 
     def save(self, record: Record) -> None:
+        """Durable on return: a loss of power leaves the record before or this one."""
         self.state.mkdir(parents=True, exist_ok=True)
-        partial = self.state / "machine.json.new"
-        partial.write_bytes(msgspec.json.encode(record))
-        partial.replace(self.state / "machine.json")
+        write_durably(self.state / "machine.json", msgspec.json.encode(record))
 
     def number(self, directory: Path, file: str) -> int | None:
         """The number that the monitor wrote to a file; None where it did not."""
         with contextlib.suppress(OSError, ValueError):
             return int((directory / file).read_text())
         return None
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all, on disk on return, its name included. What is the same is not written again."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == content:
+            return
+    partial = path.with_name(f"{path.name}.new")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def bastion_socket(run_dir: Path, mark: str, machine: PartKey) -> Path:

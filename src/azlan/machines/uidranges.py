@@ -15,6 +15,8 @@ import pwd
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from azlan.machines.places import write_durably
+
 SIZE = 65536
 FIRST = 0x7000_0000
 SLOTS = 4095
@@ -47,7 +49,7 @@ class UidRanges:
             for step in range(SLOTS):
                 first = FIRST + (start + step) % SLOTS * SIZE
                 if first not in claims and not _overlaps(first, used):
-                    (self._registry / str(first)).write_text(str(owner))
+                    write_durably(self._registry / str(first), os.fsencode(owner))
                     return first
         raise OSError("no range of user ids is left for another machine")
 

@@ -17,7 +17,6 @@ from azlan.machines.identity import (
     guest_files,
     host_keys,
     lay,
-    lay_resolv_conf,
     resolv_conf,
 )
 
@@ -90,28 +89,6 @@ def test_whom_a_guest_asks_for_names(mine: tuple[str, ...], networks: tuple[str,
 
 def test_without_a_network_azures_dns_is_asked_all_the_same() -> None:
     assert resolv_conf((), {}) == "search reddog.microsoft.com\nnameserver 168.63.129.16\n"
-
-
-def test_resolv_conf_is_laid_without_following_the_guest_anywhere(tmp_path: Path) -> None:
-    upper, outside = tmp_path / "upper", tmp_path / "outside"
-    (upper / "etc").mkdir(parents=True)
-    outside.mkdir()
-    (outside / "resolv.conf").write_text("mine")
-    (upper / "etc" / "resolv.conf").symlink_to(outside / "resolv.conf")
-    (upper / "etc" / ".resolv.conf.azlan").symlink_to(outside / "new")
-    lay_resolv_conf(upper, "nameserver 10.0.0.9\n", os.getuid())
-    laid = upper / "etc" / "resolv.conf"
-    assert (laid.read_text(), laid.is_symlink(), stat.S_IMODE(laid.stat().st_mode)) == (
-        "nameserver 10.0.0.9\n",
-        False,
-        0o644,
-    )
-    assert [(p.name, p.read_text()) for p in outside.iterdir()] == [("resolv.conf", "mine")]
-    (upper / "etc").rename(upper / "gone")
-    (upper / "etc").symlink_to(outside)
-    with pytest.raises(OSError):
-        lay_resolv_conf(upper, "nameserver 10.0.0.9\n", os.getuid())
-    assert (outside / "resolv.conf").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["root", "backup", "ubuntu"])

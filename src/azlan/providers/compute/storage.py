@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from azlan.arm.resource import Json, Row, Write
+from azlan.arm.resource import Json, Read, Row, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.providers.compute.account import change_not_allowed
@@ -166,6 +166,13 @@ def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json])
     disk["name"] = row.id.name
     disk["diskSizeGB"] = row.properties.get("diskSizeGB")
     managed.setdefault("storageAccountType", (row.body.get("sku") or {}).get("name", "Standard_LRS"))
+
+
+def os_disk_gib(disk: Mapping[str, Any], read: Read) -> int:
+    """Size of the OS disk: that of the disk's own resource, which may have grown since the VM was made."""
+    row = read.get(key_of(disk["managedDisk"]["id"]))
+    sizes = (disk.get("diskSizeGB"), row.properties.get("diskSizeGB") if row is not None else None, OS_DISK_GIB)
+    return max(int(size or 0) for size in sizes)
 
 
 def _owners(write: Write, disk: Row) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from azlan.providers.compute.power import ACTIONS
 from azlan.providers.compute.preflight import preflight
 from azlan.providers.compute.shapes import COMPUTE_API_VERSIONS, VirtualMachine, settle
 from azlan.providers.compute.sizes import Size, find_size, size_error
-from azlan.providers.compute.storage import DISK, accept_storage
+from azlan.providers.compute.storage import DISK, accept_storage, os_disk_gib
 
 TYPE = "Microsoft.Compute/virtualMachines"
 NIC = "Microsoft.Network/networkInterfaces"
@@ -77,7 +77,7 @@ def _size(write: Write) -> Size:
     return size
 
 
-def _facts(row: Row, _read: Read) -> Iterable[Fact]:
+def _facts(row: Row, read: Read) -> Iterable[Fact]:
     properties = row.properties
     size = find_size(properties["hardwareProfile"]["vmSize"])
     reference = properties["storageProfile"]["imageReference"]
@@ -94,6 +94,7 @@ def _facts(row: Row, _read: Read) -> Iterable[Fact]:
         login=login_of(row.state),
         power=row.state["power"],
         boot=int(row.state["boot"]),
+        disk_gib=os_disk_gib(properties["storageProfile"]["osDisk"], read),
     )
 
 
