@@ -69,6 +69,9 @@ class Operations:
         operation = change.snapshot.operations.get(id)
         if operation is None or operation.ended is not None:
             return []
+        if operation.kind != "DELETE" and not self.has_job(operation):
+            # Lost with the power, the operation is under way again, and the loops end it again.
+            change.late()
         row = change.snapshot.rows.get(operation.key)
         removal = operation.kind == "DELETE" and self.target(operation).key == operation.key
         outcomes: list[Outcome] = []

@@ -1,107 +1,97 @@
 """The store's tables on SQLite, their versions and migrations, and how rows become columns and back.
 
-Write-ahead log with synchronous=FULL: a commit that returned has reached the disk (https://sqlite.org/pragma.html).
+Write-ahead log with synchronous=FULL: a commit that returned has reached the disk (https://sqlite.org/pragma.html); one
+of `Changes` that are all `late` reaches it with the next that waits.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-from immutables import Map
-from sqlalchemy import (
-    Column,
-    Connection,
-    Delete,
-    Engine,
-    Index,
-    Insert,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    and_,
-    bindparam,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-    text,
-)
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.pool import StaticPool
 
 from azlan.arm.resource import Json, Operation, Row
 from azlan.arm.snapshot import Snapshot
 from azlan.base.ids import parse_id
 from azlan.contract.machine import MachineStatus
 
-metadata = MetaData()
-
-resources = Table(
-    "resources",
-    metadata,
-    Column("key", String, primary_key=True),
-    *(Column(name, String, nullable=False) for name in ("id", "type", "body", "state", "provisioning", "etag")),
-    *(Column(name, Integer, nullable=False) for name in ("generation", "revision")),
-    *(Column(name, String, nullable=False) for name in ("created", "changed", "api_version", "refs")),
-)
-operations = Table(
-    "operations",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("document", String, nullable=False),
-)
-last_operations = Table(
-    "last_operations",
-    metadata,
-    Column("key", String, primary_key=True),
-    Column("operation", String, nullable=False),
-)
-events = Table(
-    "events",
-    metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
-    *(Column(name, String, nullable=False) for name in ("time", "resource", "operation", "status", "caller")),
-    *(Column(name, String, nullable=False) for name in ("correlation", "description")),
-    Index("events_resource", "resource"),
-)
-meta = Table(
-    "meta",
-    metadata,
-    Column("namespace", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("value", String, nullable=False),
-)
-statuses = Table(
-    "statuses",
-    metadata,
-    Column("machine", String, primary_key=True),
-    Column("document", String, nullable=False),
-)
-
 KEPT_EVENTS = 50_000
 REVISION = ("store", "revision")
 """The entry of `meta` that keeps the global revision rising when the newest row is gone."""
 
-Migration = Callable[[Connection], None]
+Migration = Callable[[sqlite3.Connection], None]
+
+_FIRST = (
+    "CREATE TABLE resources (key VARCHAR NOT NULL PRIMARY KEY, id VARCHAR NOT NULL, type VARCHAR NOT NULL, "
+    "body VARCHAR NOT NULL, state VARCHAR NOT NULL, provisioning VARCHAR NOT NULL, etag VARCHAR NOT NULL, "
+    "generation INTEGER NOT NULL, revision INTEGER NOT NULL, created VARCHAR NOT NULL, changed VARCHAR NOT NULL, "
+    "api_version VARCHAR NOT NULL, refs VARCHAR NOT NULL)",
+    "CREATE TABLE operations (id VARCHAR NOT NULL PRIMARY KEY, document VARCHAR NOT NULL)",
+    "CREATE TABLE last_operations (key VARCHAR NOT NULL PRIMARY KEY, operation VARCHAR NOT NULL)",
+    "CREATE TABLE events (number INTEGER NOT NULL PRIMARY KEY, time VARCHAR NOT NULL, resource VARCHAR NOT NULL, "
+    "operation VARCHAR NOT NULL, status VARCHAR NOT NULL, caller VARCHAR NOT NULL, correlation VARCHAR NOT NULL, "
+    "description VARCHAR NOT NULL)",
+    "CREATE INDEX events_resource ON events (resource)",
+    "CREATE TABLE meta (namespace VARCHAR NOT NULL, name VARCHAR NOT NULL, value VARCHAR NOT NULL, "
+    "PRIMARY KEY (namespace, name))",
+    "CREATE TABLE statuses (machine VARCHAR NOT NULL PRIMARY KEY, document VARCHAR NOT NULL)",
+)
 
 
-def _first(connection: Connection) -> None:
-    metadata.create_all(connection)
+def _first(database: sqlite3.Connection) -> None:
+    for statement in _FIRST:
+        database.execute(statement)
 
 
 MIGRATIONS: tuple[Migration, ...] = (_first,)
 """`MIGRATIONS[n]` turns a store of version n into one of version n + 1; the version is SQLite's `user_version`.
-A migration that is released never changes; later ones alter tables by SQL of their own, never through `metadata`."""
+A migration that is released never changes."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The statements of one table. The key's columns come first; names are this file's own, values are parameters."""
+
+    name: str
+    key: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def upsert(self) -> str:
+        """Inserts a row, or replaces the one of its key."""
+        columns = (*self.key, *self.values)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in self.values)
+        return (
+            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608
+            f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {changes}"
+        )
+
+    @property
+    def removal(self) -> str:
+        return f"DELETE FROM {self.name} WHERE {' AND '.join(f'{name} = ?' for name in self.key)}"  # noqa: S608
+
+    @property
+    def everything(self) -> str:
+        return f"SELECT {', '.join((*self.key, *self.values))} FROM {self.name}"  # noqa: S608
+
+
+_ROW = ("id", "type", "body", "state", "provisioning", "etag", "generation", "revision")
+_RESOURCES = _Table("resources", ("key",), (*_ROW, "created", "changed", "api_version", "refs"))
+_OPERATIONS = _Table("operations", ("id",), ("document",))
+_LAST = _Table("last_operations", ("key",), ("operation",))
+_META = _Table("meta", ("namespace", "name"), ("value",))
+_STATUSES = _Table("statuses", ("machine",), ("document",))
+_EVENT = ("time", "resource", "operation", "status", "caller", "correlation", "description")
+_EVENTS = f"INSERT INTO events ({', '.join(_EVENT)}) VALUES ({', '.join('?' * len(_EVENT))})"  # noqa: S608
+
+_UPSERTS = {table: table.upsert for table in (_RESOURCES, _OPERATIONS, _LAST, _META, _STATUSES)}
+_REMOVALS = {table: table.removal for table in _UPSERTS}
 
 
 class StoreError(Exception):
@@ -119,6 +109,8 @@ class Changes:
     events: list[dict[str, str]] = field(default_factory=list)
     meta: dict[tuple[str, str], str | None] = field(default_factory=dict)
     statuses: dict[str, MachineStatus | None] = field(default_factory=dict)
+    late: bool = False
+    """What is lost with the power would come to be again by itself: it need not be waited for."""
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.operations or self.last or self.events or self.meta or self.statuses)
@@ -137,78 +129,74 @@ def hold(path: Path) -> IO[bytes]:
     return lock
 
 
-def open_engine(path: Path | None) -> Engine:
-    """An engine of one connection; None is a store in memory. Raises StoreError for a store newer than this program."""
+def open_database(path: Path | None) -> sqlite3.Connection:
+    """The one connection, for any thread, one at a time; its transactions are begun by hand. None is a store in memory.
+    Raises StoreError for a store newer than this program."""
     if path is not None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
-    engine = create_engine(
-        f"sqlite:///{path}" if path else "sqlite://",
-        poolclass=StaticPool,
-        connect_args={"check_same_thread": False},
+    database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        _migrate(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _migrate(database: sqlite3.Connection, path: Path | None) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the store {path} has version {version}, newer than the {len(MIGRATIONS)} this Azlan knows: "
+            "it was written by a later release; start that one, or move the store away"
+        )
+    for step in range(version, len(MIGRATIONS)):
+        with _Transaction(database):
+            MIGRATIONS[step](database)
+            database.execute(f"PRAGMA user_version={step + 1}")
+
+
+@dataclass(frozen=True)
+class _Transaction:
+    """All of it or nothing."""
+
+    database: sqlite3.Connection
+
+    def __enter__(self) -> None:
+        self.database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.database.execute("COMMIT")
+        finally:
+            if self.database.in_transaction:
+                self.database.execute("ROLLBACK")
+
+
+def load(database: sqlite3.Connection) -> Snapshot:
+    """The whole store as a snapshot."""
+    rows = [_row(record) for record in database.execute(_RESOURCES.everything)]
+    documents = database.execute(_OPERATIONS.everything)
+    operations = [_OPERATION.decode(document) for _, document in documents]
+    meta = {(namespace, name): value for namespace, name, value in database.execute(_META.everything)}
+    revisions = (row.revision for row in rows), (operation.revision for operation in operations)
+    revision = max(int(meta.pop(REVISION, "0")), *(max(found, default=0) for found in revisions))
+    seen = {machine: _STATUS.decode(document) for machine, document in database.execute(_STATUSES.everything)}
+    return Snapshot.of(
+        revision, rows, operations, last=dict(database.execute(_LAST.everything)), meta=meta, statuses=seen
     )
 
-    @event.listens_for(engine, "connect")
-    def _tune(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
 
-    try:
-        _migrate(engine, path)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
+def write(database: sqlite3.Connection, group: Iterable[Changes]) -> None:
+    """Write a group of transactions as one: later ones win, and all or none are durable when it returns or raises.
 
-
-def _migrate(engine: Engine, path: Path | None) -> None:
-    with engine.connect() as connection:
-        version = connection.execute(text("PRAGMA user_version")).scalar_one()
-        connection.rollback()
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"the store {path} has version {version}, newer than the {len(MIGRATIONS)} this Azlan knows: "
-                "it was written by a later release; start that one, or move the store away"
-            )
-        for step in range(version, len(MIGRATIONS)):
-            # Explicit: the driver begins a transaction before DML only, and a schema change must be all or nothing.
-            connection.execute(text("BEGIN IMMEDIATE"))
-            MIGRATIONS[step](connection)
-            connection.execute(text(f"PRAGMA user_version={step + 1}"))
-            connection.commit()
-
-
-def load(engine: Engine) -> Snapshot:
-    """The whole store as a snapshot."""
-    snapshot = Snapshot()
-    revision = 0
-    with engine.connect() as connection:
-        for record in connection.execute(select(resources)):
-            row = _row(record._mapping)
-            revision = max(revision, row.revision)
-            snapshot = snapshot.with_row(row)
-        for (document,) in connection.execute(select(operations.c.document)):
-            operation = msgspec.json.decode(document, type=Operation)
-            revision = max(revision, operation.revision)
-            snapshot = snapshot.with_operation(operation)
-        last: Map[str, str] = Map([tuple(pair) for pair in connection.execute(select(last_operations))])
-        seen = Map(
-            {
-                machine: msgspec.json.decode(document, type=MachineStatus)
-                for machine, document in connection.execute(select(statuses))
-            }
-        )
-        for namespace, name, value in connection.execute(select(meta)):
-            if (namespace, name) == REVISION:
-                revision = max(revision, int(value))
-            else:
-                snapshot = snapshot.with_meta(namespace, name, value)
-    return replace(snapshot, last=last, statuses=seen, revision=revision)
-
-
-def write(engine: Engine, group: Iterable[Changes]) -> None:
-    """Write a group of transactions as one: later ones win, and all or none are durable when it returns or raises."""
-    merged = Changes()
+    A group of late ones alone is written without waiting for the disk.
+    """
+    merged = Changes(late=True)
     for changes in group:
         merged.revision = max(merged.revision, changes.revision)
         merged.rows.update(changes.rows)
@@ -217,94 +205,92 @@ def write(engine: Engine, group: Iterable[Changes]) -> None:
         merged.events.extend(changes.events)
         merged.meta.update(changes.meta)
         merged.statuses.update(changes.statuses)
+        merged.late = merged.late and changes.late
     merged.meta[REVISION] = str(merged.revision)
-    with engine.begin() as connection:
-        _apply(connection, resources, {(key,): _columns(row) if row else None for key, row in merged.rows.items()})
-        _apply(connection, operations, {(id,): _document("id", id, found) for id, found in merged.operations.items()})
-        _apply(connection, last_operations, {(key,): _last(key, found) for key, found in merged.last.items()})
-        _apply(connection, meta, {key: _entry(key, value) for key, value in merged.meta.items()})
-        _apply(connection, statuses, {(m,): _document("machine", m, found) for m, found in merged.statuses.items()})
-        if merged.events:
-            connection.execute(insert(events), merged.events)
-            newest = connection.execute(select(func.max(events.c.number))).scalar_one()
-            connection.execute(delete(events).where(events.c.number <= newest - KEPT_EVENTS))
+    if merged.late:
+        database.execute("PRAGMA synchronous=NORMAL")
+    try:
+        with _Transaction(database):
+            _write(database, merged)
+    finally:
+        if merged.late:
+            database.execute("PRAGMA synchronous=FULL")
 
 
-def read_events(engine: Engine, prefix: str, since: str, most: int) -> list[Json]:
-    """Activity-log events of resources whose key begins with `prefix`, newest first."""
-    wanted = (
-        select(events)
-        .where(events.c.resource.startswith(prefix, autoescape=True), events.c.time >= since)
-        .order_by(events.c.number.desc())
-        .limit(most)
+def _write(database: sqlite3.Connection, changes: Changes) -> None:
+    _apply(database, _RESOURCES, {(key,): _columns(row) if row else None for key, row in changes.rows.items()})
+    _apply(database, _OPERATIONS, {(id,): _document(found) for id, found in changes.operations.items()})
+    _apply(database, _LAST, {(key,): (found,) if found else None for key, found in changes.last.items()})
+    _apply(database, _META, {key: (value,) if value is not None else None for key, value in changes.meta.items()})
+    _apply(database, _STATUSES, {(machine,): _document(found) for machine, found in changes.statuses.items()})
+    if changes.events:
+        database.executemany(_EVENTS, [tuple(event[name] for name in _EVENT) for event in changes.events])
+        database.execute("DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (KEPT_EVENTS,))
+
+
+def read_events(
+    database: sqlite3.Connection,
+    scope: str,
+    since: str,
+    most: int,
+    *,
+    until: str | None = None,
+    before: int | None = None,
+) -> list[Json]:
+    """Activity-log events of a key and below it, newest first. `until` is the newest time wanted, `before` the number of
+    the event to go on from."""
+    below = f"{scope.rstrip('/')}/"
+    found = database.execute(
+        "SELECT * FROM events WHERE (resource = :scope OR substr(resource, 1, length(:below)) = :below) "
+        "AND time >= :since AND (:until IS NULL OR time <= :until) AND (:before IS NULL OR number < :before) "
+        "ORDER BY number DESC LIMIT :most",
+        {"scope": scope, "below": below, "since": since, "until": until, "before": before, "most": most},
     )
-    with engine.connect() as connection:
-        return [dict(record) for record in connection.execute(wanted).mappings()]
+    return [dict(zip(("number", *_EVENT), record, strict=True)) for record in found.fetchall()]
 
 
-@cache
-def _removal(table: Table) -> Delete:
-    """Deletes the row whose key is k0, k1, …"""
-    keys = enumerate(table.primary_key.columns)
-    return delete(table).where(and_(*(column == bindparam(f"k{n}") for n, column in keys)))
+Values = tuple[Any, ...]
 
 
-@cache
-def _upsert(table: Table) -> Insert:
-    """Inserts a row, or replaces the one of its key."""
-    statement = upsert(table)
-    update = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=update)
-
-
-def _apply(connection: Connection, table: Table, values: Mapping[tuple[str, ...], Json | None]) -> None:
+def _apply(database: sqlite3.Connection, table: _Table, values: Mapping[tuple[str, ...], Values | None]) -> None:
     gone = [key for key, value in values.items() if value is None]
-    kept = [value for value in values.values() if value is not None]
+    kept = [(*key, *value) for key, value in values.items() if value is not None]
     if gone:
-        connection.execute(_removal(table), [{f"k{n}": part for n, part in enumerate(key)} for key in gone])
+        database.executemany(_REMOVALS[table], gone)
     if kept:
-        connection.execute(_upsert(table), kept)
+        database.executemany(_UPSERTS[table], kept)
 
 
-def _document(column: str, key: str, value: Operation | MachineStatus | None) -> Json | None:
-    return None if value is None else {column: key, "document": _json(value)}
+_OPERATION = msgspec.json.Decoder(Operation)
+_STATUS = msgspec.json.Decoder(MachineStatus)
 
 
-def _last(key: str, operation: str | None) -> Json | None:
-    return None if operation is None else {"key": key, "operation": operation}
-
-
-def _entry(key: tuple[str, str], value: str | None) -> Json | None:
-    return None if value is None else {"namespace": key[0], "name": key[1], "value": value}
+def _document(value: Operation | MachineStatus | None) -> Values | None:
+    return None if value is None else (_json(value),)
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _columns(row: Row) -> Json:
-    return {
-        "key": row.key,
-        "id": str(row.id),
-        "type": row.type,
-        "body": _json(row.body),
-        "state": _json(row.state),
-        "provisioning": row.provisioning,
-        "etag": row.etag,
-        "generation": row.generation,
-        "revision": row.revision,
-        "created": row.created,
-        "changed": row.changed,
-        "api_version": row.api_version,
-        "refs": _json(row.refs),
-    }
+def _columns(row: Row) -> Values:
+    documents = _json(row.body), _json(row.state), row.provisioning, row.etag, row.generation, row.revision
+    return str(row.id), row.type, *documents, row.created, row.changed, row.api_version, _json(row.refs)
 
 
-def _row(record: Mapping[Any, Any]) -> Row:
-    values = dict(record)
-    del values["key"]
-    values["id"] = parse_id(values["id"])
-    values["body"] = msgspec.json.decode(values["body"])
-    values["state"] = msgspec.json.decode(values["state"])
-    values["refs"] = tuple((path, target) for path, target in msgspec.json.decode(values["refs"]))
-    return Row(**values)
+def _row(record: tuple[Any, ...]) -> Row:
+    _, id, type, body, state, provisioning, etag, generation, revision, created, changed, api_version, refs = record
+    return Row(
+        parse_id(id),
+        type,
+        msgspec.json.decode(body),
+        msgspec.json.decode(state),
+        provisioning,
+        etag,
+        generation,
+        revision,
+        created,
+        changed,
+        api_version,
+        tuple((path, target) for path, target in msgspec.json.decode(refs)),
+    )

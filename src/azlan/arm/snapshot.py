@@ -58,6 +58,38 @@ class Snapshot:
     meta: Map[tuple[str, str], str] = _NONE
     statuses: Map[str, MachineStatus] = _NONE
 
+    @classmethod
+    def of(
+        cls,
+        revision: int,
+        rows: Iterable[Row],
+        operations: Iterable[Operation],
+        *,
+        last: Mapping[str, str],
+        meta: Mapping[tuple[str, str], str],
+        statuses: Mapping[str, MachineStatus],
+    ) -> Snapshot:
+        """A snapshot of everything at once: many times as fast as row by row."""
+        by_key, by_id = {row.key: row for row in rows}, {operation.id: operation for operation in operations}
+        buckets: dict[str, dict[str, Row]] = {}
+        targets: dict[str, dict[str, tuple[str, ...]]] = {}
+        for key, row in by_key.items():
+            for name in _bucket_names(row):
+                buckets.setdefault(name, {})[key] = row
+            for target, paths in _paths(row).items():
+                targets.setdefault(target, {})[key] = paths
+        return cls(
+            revision,
+            Map(by_key),
+            Map({name: Map(found) for name, found in buckets.items()}),
+            Map({target: Map(found) for target, found in targets.items()}),
+            Map(by_id),
+            Map({id: operation for id, operation in by_id.items() if operation.ended is None}),
+            Map(last),
+            Map(meta),
+            Map(statuses),
+        )
+
     def get(self, key: str) -> Row | None:
         row = self.rows.get(key)
         if row is None:
@@ -150,8 +182,12 @@ class Snapshot:
         operations = self.operations.set(operation.id, operation)
         return replace(self, operations=operations, unsettled=unsettled, last=last)
 
-    def without_operation(self, id: str) -> Snapshot:
-        return replace(self, operations=self.operations.delete(id))
+    def without_operations(self, ids: Iterable[str]) -> Snapshot:
+        """Forget operations that have ended."""
+        operations = self.operations.mutate()
+        for id in ids:
+            del operations[id]
+        return replace(self, operations=operations.finish())
 
     def with_meta(self, namespace: str, name: str, value: str | None) -> Snapshot:
         key = (namespace, name)
@@ -176,13 +212,18 @@ def _bucket_names(row: Row) -> list[str]:
 
 
 def _with_refs(targets: Map[str, Map[str, tuple[str, ...]]], row: Row) -> Map[str, Map[str, tuple[str, ...]]]:
-    paths: dict[str, list[str]] = {}
-    for path, target in row.refs:
-        paths.setdefault(target, []).append(path)
     changed = targets.mutate()
-    for target, found in paths.items():
-        changed[target] = changed.get(target, _NONE).set(row.key, tuple(found))
+    for target, paths in _paths(row).items():
+        changed[target] = changed.get(target, _NONE).set(row.key, paths)
     return changed.finish()
+
+
+def _paths(row: Row) -> dict[str, tuple[str, ...]]:
+    """What a row refers to → the paths at which it does."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path, target in row.refs:
+        found[target] = (*found.get(target, ()), path)
+    return found
 
 
 def _without_refs(targets: Map[str, Map[str, tuple[str, ...]]], row: Row) -> Map[str, Map[str, tuple[str, ...]]]:

@@ -2,21 +2,26 @@
 
 A transaction runs on the event loop against the tentative head; it is acknowledged, published and told to subscribers
 once it is on disk. A commit that fails takes with it everything built on it. No SQL runs on the event loop.
+
+One that is `late` (the end of an operation, which the loops would find again) is acknowledged as soon as everything
+before it is on disk, and gets there with the next commit: docs/design/performance.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
+import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TypeVar
 
 import structlog
-from sqlalchemy import Engine
 
 from azlan.arm import schema
 from azlan.arm.derived import DerivedFacts
@@ -34,6 +39,8 @@ KEPT_OPERATIONS = timedelta(hours=2)
 """For how long the end of an operation can be asked for."""
 PRUNE_EVERY = 1000
 STATUS_DELAY = 1.0
+LATE_SECONDS = 0.05
+"""For how long a late transaction waits for one to share the commit of."""
 
 
 class CommitError(Exception):
@@ -49,6 +56,7 @@ class _Batch:
     rows: dict[str, tuple[Row | None, Row | None]]
     done: asyncio.Future[None]
     era: int
+    published: bool = False
 
     @property
     def begins_operation(self) -> bool:
@@ -92,13 +100,18 @@ class Transaction:
                 if self.snapshot.last.get(key) == operation.id:
                     self.changes.last[key] = operation.id
 
-    def forget_operation(self, id: str) -> None:
-        self.changes.operations[id] = None
-        self.snapshot = self.snapshot.without_operation(id)
+    def forget_operations(self, ids: Sequence[str]) -> None:
+        """Forget operations that have ended."""
+        self.changes.operations.update(dict.fromkeys(ids))
+        self.snapshot = self.snapshot.without_operations(ids)
 
     def set_meta(self, namespace: str, name: str, value: str | None) -> None:
         self.changes.meta[namespace, name] = value
         self.snapshot = self.snapshot.with_meta(namespace, name, value)
+
+    def late(self) -> None:
+        """Let nobody wait for the disk: what is done here would be done again after a crash that lost it."""
+        self.changes.late = True
 
     def log(
         self, resource: str, operation: str, status: str, caller: str, correlation: str, description: str = ""
@@ -152,13 +165,20 @@ class _Clock:
 class Store:
     """One process's store. Made by `open`; everything but the writer thread runs on one event loop."""
 
-    def __init__(self, registry: Registry, engine: Engine, lock: IO[bytes] | None, loaded: Snapshot) -> None:
+    def __init__(
+        self, registry: Registry, database: sqlite3.Connection, lock: IO[bytes] | None, loaded: Snapshot
+    ) -> None:
         self.registry = registry
-        self._engine = engine
+        self._database = database
         self._lock = lock
         self._committed = self._head = loaded
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._unpublished: deque[_Batch] = deque()
+        self._late = 0
+        """How many late ones are not on disk."""
+        self._owed: list[_Batch] = []
+        """Late ones that were acknowledged and did not reach the disk: they go with the next write."""
         self._era = 0
         self._last: asyncio.Future[None] | None = None
         self._subscribers: list[Callable[[], None]] = []
@@ -176,24 +196,24 @@ class Store:
     async def open(cls, path: Path | None, registry: Registry) -> Store:
         """Open or make the store at `path` (None: in memory). Raises schema.StoreError with words for the user."""
 
-        def read() -> tuple[Engine, IO[bytes] | None, Snapshot]:
+        def read() -> tuple[sqlite3.Connection, IO[bytes] | None, Snapshot]:
             lock = schema.hold(path) if path is not None else None
             try:
-                engine = schema.open_engine(path)
-                return engine, lock, schema.load(engine)
+                database = schema.open_database(path)
+                return database, lock, schema.load(database)
             except BaseException:
                 if lock is not None:
                     lock.close()
                 raise
 
-        engine, lock, loaded = await asyncio.to_thread(read)
-        store = cls(registry, engine, lock, loaded)
+        database, lock, loaded = await asyncio.to_thread(read)
+        store = cls(registry, database, lock, loaded)
         await store.transact(store._prune)
         return store
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest state that is on disk."""
+        """The newest state that is on disk, or will come to be from what is."""
         return self._committed
 
     @property
@@ -235,26 +255,34 @@ class Store:
         self._head = change.snapshot.at(change.revision)
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self._last = done
-        self._queue.put(_Batch(change.changes, self._head, change.rows, done, self._era))
+        batch = _Batch(change.changes, self._head, change.rows, done, self._era)
+        self._unpublished.append(batch)
+        for owed in self._owed:
+            owed.era = self._era
+            self._queue.put(owed)
+        self._owed = []
+        self._queue.put(batch)
+        if change.changes.late:
+            self._late += 1
+            self._publish([])
+        else:
+            self._last = done
         return asyncio.shield(done)
 
     def _prune(self, change: Transaction) -> None:
         """Forget operations whose end nobody asks for any more."""
         self._since_prune = 0
         limit = (datetime.now(UTC) - KEPT_OPERATIONS).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        for operation in list(change.snapshot.operations.values()):
-            if operation.ended is not None and operation.ended < limit:
-                change.forget_operation(operation.id)
+        change.forget_operations(
+            [id for id, found in change.snapshot.operations.items() if found.ended is not None and found.ended < limit]
+        )
 
     def _write_forever(self) -> None:
         """The writer thread: whatever has queued up while the last commit ran is the next commit."""
         failed_era = -1
         open_ = True
         while open_:
-            group = [self._queue.get()]
-            while not self._queue.empty():
-                group.append(self._queue.get_nowait())
+            group = self._next_group()
             open_ = None not in group
             batches = [batch for batch in group if batch is not None]
             doomed = [batch for batch in batches if batch.era <= failed_era]
@@ -264,33 +292,66 @@ class Store:
             if not alive:
                 continue
             try:
-                schema.write(self._engine, [batch.changes for batch in alive])
+                schema.write(self._database, [batch.changes for batch in alive])
             except Exception as error:
                 failed_era = alive[-1].era
                 self._tell(self._failed, alive, error)
             else:
                 self._tell(self._published, alive)
 
+    def _next_group(self) -> list[_Batch | None]:
+        """What is to be written together, None at its end; late ones alone wait a little for company."""
+        group = [self._queue.get()]
+        until = time.monotonic() + LATE_SECONDS
+        while True:
+            while not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            left = until - time.monotonic()
+            if left <= 0 or any(batch is None or not batch.changes.late for batch in group):
+                return group
+            try:
+                group.append(self._queue.get(timeout=left))
+            except queue.Empty:
+                return group
+
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _published(self, group: list[_Batch]) -> None:
-        self._committed = group[-1].snapshot.with_statuses(self._committed.statuses)
-        for batch in group:
+        self._late -= sum(batch.changes.late for batch in group)
+        written = [batch for batch in group if not batch.published]
+        for _ in written:
+            self._unpublished.popleft()
+        self._publish(written)
+
+    def _publish(self, ready: list[_Batch]) -> None:
+        """Show what has been written, and the late ones that now have nothing before them that is not."""
+        while self._unpublished and self._unpublished[0].changes.late:
+            ready.append(self._unpublished.popleft())
+        if not ready:
+            return
+        self._committed = ready[-1].snapshot.with_statuses(self._committed.statuses)
+        for batch in ready:
+            batch.published = True
             self._derived.note(batch.rows, batch.begins_operation, batch.snapshot)
-        for batch in group:
+        for batch in ready:
             if not batch.done.done():
                 batch.done.set_result(None)
         self.notify()
 
     def _failed(self, group: list[_Batch], error: Exception) -> None:
         log.error("a write did not reach the disk", error=repr(error), transactions=len(group))
+        self._owed += [batch for batch in group if batch.published]
+        self._late -= sum(batch.changes.late and not batch.published for batch in group)
+        failed = [batch for batch in group if not batch.published]
         if any(batch.era == self._era for batch in group):
             # What is still queued was built on what failed; the writer thread refuses it by its era.
             self._era += 1
             self._head = self._committed
             self._last = None
-        for batch in group:
+            failed = list(self._unpublished)
+            self._unpublished.clear()
+        for batch in failed:
             if not batch.done.done():
                 batch.done.set_exception(CommitError(f"the write did not reach the disk: {error}"))
 
@@ -328,18 +389,31 @@ class Store:
 
     async def _write_statuses(self) -> None:
         dirty, self._dirty_statuses = self._dirty_statuses, {}
+
+        def write(change: Transaction) -> None:
+            change.changes.statuses.update(dirty)
+            change.late()
+
         try:
-            await self.transact(lambda change: change.changes.statuses.update(dirty))
+            await self.transact(write)
         except CommitError as error:
             log.warning("machine status not written", error=str(error))
 
-    async def events(self, prefix: str, since: str = "", most: int = 1000) -> list[Json]:
-        """Activity-log events below a key, newest first: time, resource, operation, status, caller, correlation."""
+    async def events(
+        self, scope: str, since: str = "", most: int = 1000, *, until: str | None = None, before: int | None = None
+    ) -> list[Json]:
+        """Activity-log events of a key and below it, newest first: number, time, resource, operation, status, caller,
+        correlation, description. `until` is the newest time wanted, `before` the number of the event to go on from."""
         await self._settled()
-        return await asyncio.to_thread(schema.read_events, self._engine, prefix.lower(), since, most)
+        return await asyncio.to_thread(
+            schema.read_events, self._database, scope.lower(), since, most, until=until, before=before
+        )
 
     async def _settled(self) -> None:
-        if self._last is not None:
+        """Return when all that is shown is on disk."""
+        if self._late:
+            await self._enqueue(Transaction(self._head, self._clock.now()))
+        elif self._last is not None:
             await asyncio.shield(self._last)
 
     async def close(self) -> None:
@@ -351,9 +425,12 @@ class Store:
         if self._dirty_statuses:
             await self._write_statuses()
         self._closing = True
+        for owed in self._owed:
+            owed.era = self._era
+            self._queue.put(owed)
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._engine.dispose)
+        await asyncio.to_thread(self._database.close)
         if self._lock is not None:
             self._lock.close()
 

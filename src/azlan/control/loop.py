@@ -178,13 +178,16 @@ class Loops:
             event.clear()
             pending = self._operations.pending()
             waiting = any("machines" in operation.waits for operation in pending)
-            for operation in pending:
-                try:
-                    outcome = self._outcome(operation)
-                    if outcome is not None:
-                        await self._operations.settle(operation.id, outcome or None)
-                except Exception:
-                    log.exception("an operation could not be ended", operation=operation.id)
+            # All at once: those whose end waits for the disk wait for one commit.
+            await asyncio.gather(*(self._settle(operation) for operation in pending))
+
+    async def _settle(self, operation: Operation) -> None:
+        try:
+            outcome = self._outcome(operation)
+            if outcome is not None:
+                await self._operations.settle(operation.id, outcome or None)
+        except Exception:
+            log.exception("an operation could not be ended", operation=operation.id)
 
     async def _observe_quietly(self) -> None:
         try:

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,77 @@ async def test_a_failed_commit_fails_everything_built_on_it_and_the_store_goes_o
     assert store.head is store.snapshot
     await store.transact(lambda change: change.put(row("boxes", "c")))
     assert sorted(found.id.name for found in store.snapshot.rows.values()) == ["c", "kept"]
+    await store.close()
+
+
+async def test_nobody_waits_for_the_disk_of_a_late_one_that_rests_on_nothing_unwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(tmp_path / "s.db")
+    real, groups, written = schema.write, [], threading.Event()
+
+    def slow(database, group):  # type: ignore[no-untyped-def]
+        written.wait()
+        groups.append(len(group))
+        real(database, group)
+
+    monkeypatch.setattr(schema, "write", slow)
+    await store.transact(late("a"))
+    assert [found.id.name for found in store.snapshot.rows.values()] == ["a"]
+    # One that others wait for takes it along; a late one behind that waits as that does.
+    durable = asyncio.ensure_future(store.transact(lambda change: change.put(row("boxes", "b"))))
+    behind = asyncio.ensure_future(store.transact(late("c")))
+    await asyncio.sleep(0.02)
+    assert not durable.done()
+    assert not behind.done()
+    assert [found.id.name for found in store.snapshot.rows.values()] == ["a"]
+    written.set()
+    await asyncio.gather(durable, behind)
+    assert sum(groups) == 3
+    assert len(groups) < 3
+    await store.close()
+    again = await opened(tmp_path / "s.db")
+    assert sorted(found.id.name for found in again.snapshot.rows.values()) == ["a", "b", "c"]
+    await again.close()
+
+
+def late(name: str) -> Callable[[Transaction], None]:
+    def work(change: Transaction) -> None:
+        change.put(row("boxes", name))
+        change.log(row("boxes", name).key, "Toy.Net/boxes/write", "Succeeded", "me", name)
+        change.late()
+
+    return work
+
+
+async def test_a_late_one_that_the_disk_refused_goes_with_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(tmp_path / "s.db")
+    real, failures, failed = schema.write, [True], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def failing(database, group):  # type: ignore[no-untyped-def]
+        if failures:
+            failures.pop()
+            loop.call_soon_threadsafe(failed.set)
+            raise OSError("no space left on device")
+        real(database, group)
+
+    monkeypatch.setattr(schema, "write", failing)
+    await store.transact(late("a"))
+    await failed.wait()
+    await store.transact(lambda change: change.put(row("boxes", "b")))
+    await store.close()
+    again = await opened(tmp_path / "s.db")
+    assert sorted(found.id.name for found in again.snapshot.rows.values()) == ["a", "b"]
+    await again.close()
+
+
+async def test_what_is_shown_of_the_activity_log_includes_what_is_not_yet_written() -> None:
+    store = await opened()
+    await store.transact(late("a"))
+    assert [found["correlation"] for found in await store.events("/")] == ["a"]
     await store.close()
 
 
