@@ -83,5 +83,5 @@ def test_parts_survive_the_wire_and_claims_name_parts(network: Network) -> None:
     world = compiled(owners)
     for part in world.parts.values():
         assert decode_part(encode_part(part)) == part
-    assert world.claims.keys() == owners.keys()
-    assert {key for keys in world.claims.values() for key in keys} <= world.parts.keys()
+    assert set(world.claims) == owners.keys()
+    assert {key for keys in world.claims.values() for key in keys} <= set(world.parts)

@@ -32,7 +32,7 @@ from worlds import Maker, Network, Owners, facts_of
 pytestmark = pytest.mark.root
 
 WORLDS = times(8, 200)
-FLOWS = times(40, 100)
+FLOWS = times(40, 100) if "AZLAN_WORLD" not in os.environ else 100
 """A World, each sent once new and once after the turn."""
 
 
@@ -106,16 +106,19 @@ class Run:
         maker = Maker(random.Random(seed + 1), network.wild)
         before, after = (Compiler().compile(facts_of(given)) for given in (owners, turned(owners)))
         flows = chosen(maker, owners, before)
-        shapes = [maker.random.choice(("small", "small", "small", "large", "fragments")) for _ in flows]
+        chance = random.Random(seed + 2)
+        shapes = [chance.choice(("small", "small", "small", "large", "fragments")) for _ in flows]
         await self._wires.settle(before)
         sides = Reference(facts_of(owners)), View(before)
-        passed = []
+        passed: list[bool | None] = []
         for at, (flow, shape) in enumerate(zip(flows, shapes, strict=True)):
             passed.append(self._flow(f"{seed}, flow {at}", flow, shape, self._first + at, sides))
         report = await self._wires.cloud.engine.apply(after)
         assert report.failed == {}, report.failed
         sides = Reference(facts_of(turned(owners))), View(after)
         for at, (flow, shape) in enumerate(zip(flows, shapes, strict=True)):
+            if passed[at] is None:
+                continue
             again = msgspec.structs.replace(flow, established=passed[at])
             self._flow(f"{seed} turned, flow {at}", again, shape, self._first + at, sides, again=True)
         assert not self._wires.arrivals(), f"world {seed}: packets came out that nobody sent"
@@ -123,8 +126,8 @@ class Run:
 
     def _flow(
         self, at: str, flow: Flow, shape: str, number: int, sides: tuple[Reference, View], again: bool = False
-    ) -> bool:
-        """Whether all three let the flow pass."""
+    ) -> bool | None:
+        """Whether all three let the flow pass; None where it was refused beyond a NAT, known to its sender alone."""
         reference, view = sides
         fate, verdict = reference.fate(flow), judge(view, flow)
         what = f"world {at} (AZLAN_WORLD={at.split(',')[0].split()[0]} replays it)\n{flow}\n{fate}\n{verdict}"
@@ -152,7 +155,7 @@ class Run:
             assert all(n in where and name == verdict.drop for n, name in outcome.drops), what
         self.fates[verdict.drop or f"delivered by {verdict.next_hop or 'the platform'}"] += 1
         self.kinds[f"{'known' if flow.established else 'new'} protocol {flow.protocol} {shape}"] += 1
-        return verdict.drop is None
+        return None if by_nat and verdict.drop and outcome.arrived else verdict.drop is None
 
     @staticmethod
     def _arrived(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import chain
-from types import MappingProxyType
 from typing import Generic, TypeVar
+
+from immutables import Map
 
 from azlan.compiler.index import FactIndex, Touched
 from azlan.compiler.routes import group_id, route_group, vnet_key
@@ -27,8 +28,8 @@ class Compiler:
         self.compiled_parts = 0
         """How many parts the last run constructed, whether or not they came out equal to the ones before."""
         self._seen: int | None = None
-        self._parts: dict[PartKey, AnyPart] = {}
-        self._claims: dict[Key, tuple[PartKey, ...]] = {}
+        self._parts: Map[PartKey, AnyPart] = Map()
+        self._claims: Map[Key, tuple[PartKey, ...]] = Map()
         self._forget()
 
     def _forget(self) -> None:
@@ -55,11 +56,11 @@ class Compiler:
         for owner in touched.owners:
             claims.put(owner, self._claims_of(owner, parts))
         self.compiled_parts = parts.constructed
-        self._parts, self._claims, self._seen = parts.result, claims.result, facts.revision
+        self._parts, self._claims, self._seen = parts.finish(), claims.finish(), facts.revision
         return World(
             revision=facts.revision,
-            parts=MappingProxyType(self._parts),
-            claims=MappingProxyType(self._claims),
+            parts=self._parts,
+            claims=self._claims,
             hosts=("local", *sorted(self._index.hosts.keys() - {"local"})),
             place=self._lineage.step(parts.touched),
         )
@@ -68,16 +69,22 @@ class Compiler:
 
     def _compile(self, touched: Touched, parts: Draft[AnyPart]) -> None:
         index = self._index
+        named = {vnet: self._named(vnet, parts) for vnet in touched.vnets}
         for vnet in touched.vnets | touched.tags:
             self._compile_vnet(vnet, parts)
         for vnet in touched.vnets:
             self._compile_routes(vnet, parts)
-            touched.owners.update(index.claimants(vnet))
+            if self._named(vnet, parts) != named[vnet]:
+                touched.owners.update(index.claimants(vnet))
         for key in touched.rules:
             parts.put(f"rules:{key}", rule_set(index.groups[key]) if key in index.groups else None)
         for key in touched.machines:
             parts.put(f"machine:{key}", machine_part(index.machines[key]) if key in index.machines else None)
         self._compile_nics(touched, parts)
+
+    def _named(self, vnet: Key, parts: Draft[AnyPart]) -> tuple[bool, tuple[PartKey, ...]]:
+        """The parts that a claim on the VNet is about; what they hold is nothing to a claim."""
+        return vnet_key(vnet) in parts, self._groups_of.get(vnet, ())
 
     def _compile_vnet(self, vnet: Key, parts: Draft[AnyPart]) -> None:
         index = self._index
@@ -174,18 +181,17 @@ V = TypeVar("V")
 
 
 class Draft(Generic[V]):
-    """A dictionary to be, over the one before it; what is equal stays the same object, no difference no copy."""
+    """A map to be, over the one before it at the price of the difference; what is equal stays the same object."""
 
-    def __init__(self, before: dict[str, V], whole: bool) -> None:
+    def __init__(self, before: Map[str, V], whole: bool) -> None:
         self._before = before
-        self._copied = whole
-        self.result: dict[str, V] = {} if whole else before
+        self._after = (Map[str, V]() if whole else before).mutate()
         self.constructed = 0
         self.touched: set[str] = set()
         """What is not as it was."""
 
     def __contains__(self, key: str) -> bool:
-        return key in self.result
+        return key in self._after
 
     def put(self, key: str, value: V | None) -> None:
         """Set the value, or remove it (None)."""
@@ -193,12 +199,13 @@ class Draft(Generic[V]):
             self.constructed += 1
             before = self._before.get(key)
             value = before if before == value else value
-        if self.result.get(key) is value:
+        if self._after.get(key) is value:
             return
-        if not self._copied:
-            self.result, self._copied = self.result.copy(), True
         self.touched.add(key)
         if value is None:
-            del self.result[key]
+            del self._after[key]
         else:
-            self.result[key] = value
+            self._after[key] = value
+
+    def finish(self) -> Map[str, V]:
+        return self._after.finish()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from types import MappingProxyType
 
 import structlog
+from immutables import Map
 
 from azlan.contract.engine import Engine, Report
 from azlan.contract.machine import Machines, MachineStatus
@@ -27,7 +27,7 @@ class Held:
     """One channel's World as sent so far."""
 
     def __init__(self) -> None:
-        self.parts: dict[PartKey, AnyPart] = {}
+        self.parts: Map[PartKey, AnyPart] = Map()
         self.digests: dict[PartKey, bytes] = {}
         self.root = bytes(16)
         self.known = False
@@ -40,23 +40,24 @@ class Held:
         elif not self.known or apply.base != self.root:
             return None
         total = int.from_bytes(self.root, "big")
+        parts = self.parts.mutate()
         for key in apply.removed:
-            if self.parts.pop(key, None) is None:
+            if parts.pop(key, None) is None:
                 self.known = False
                 return None
             total ^= int.from_bytes(self.digests.pop(key), "big")
         for part in apply.added:
             key = part_key(part)
             total ^= int.from_bytes(self.digests.pop(key, b""), "big")
-            self.parts[key] = part
+            parts[key] = part
             self.digests[key] = digest(part)
             total ^= int.from_bytes(self.digests[key], "big")
-        self.root = total.to_bytes(16, "big")
+        self.root, self.parts = total.to_bytes(16, "big"), parts.finish()
         self.known = self.root == apply.root
         if not self.known:
             return None
         place = self._lineage.step([*apply.removed, *map(part_key, apply.added)])
-        return World(revision=apply.revision, parts=MappingProxyType(dict(self.parts)), place=place)
+        return World(revision=apply.revision, parts=self.parts, place=place)
 
 
 class FabricServer:

@@ -360,7 +360,7 @@ class Transits:
         """Give every (NIC, private address) of `wanted` its transit address; `only`: and no other keeps one."""
         if only:
             self.drop(key for key in list(self._of) if key not in wanted)
-        fresh = {key: self._choose(key) for key in sorted(wanted - self._of.keys())}
+        fresh = {key: self._choose(key) for key in sorted(wanted) if key not in self._of}
         self._maps["transits"].update({address: key for key, address in fresh.items()})
         self._maps["transit_of"].update(fresh)
 
