@@ -35,6 +35,7 @@ from azlan.arm.store import Meta, Store
 from azlan.arm.writes import Request
 from azlan.base.errors import ArmError
 from azlan.base.ids import parse_id
+from azlan.base.sealing import KEY_SIZE, Safe
 from azlan.compiler.compile import Compiler
 from azlan.config import Config
 from azlan.contract.engine import Engine
@@ -56,6 +57,7 @@ from azlan.services.identity import Identity
 from azlan.services.portal import Portal
 from azlan.services.signin import SignIn
 from azlan.services.tokens import Tokens
+from azlan.services.vault import secret_file
 
 if TYPE_CHECKING:
     from azlan.engines.bpf.engine import BpfEngine
@@ -185,11 +187,12 @@ async def build_control(
         else:
             engine, machines = ModelEngine(), SimulatedMachines()
     store = await Store.open(store_path or config.store, registry)
+    safe = Safe(secret_file((store_path or config.store).with_name("sealing.key"), KEY_SIZE))
     vault = StoredVault(store.meta("identity"))
     tokens = await Tokens.open(vault, config.endpoint, config.tenant)
     identity = Identity(tokens, await Directory.open(vault, config.tenant))
     runtime = Runtime(engine, machines, config.endpoint)
-    core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime)
+    core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
     dns = AzureDns(engine, lambda: loops.world) if isinstance(engine, Platform) else None
     process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())

@@ -128,3 +128,63 @@ async def test_deployments_secure_parameters_are_not_kept(fresh: Cloud) -> None:
     }
     row = fresh.process.core.store.snapshot.rows[document["id"].lower()]
     assert secret not in repr(row)
+
+
+async def test_secrets_of_nested_deployments_are_never_written(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At no moment and no depth: as string and as object, given, made of others and by default, used and unused."""
+    canary = "Kq8-canary-Falcon"
+    store = tmp_path / "store"
+    store.mkdir()
+    async with cloud(tmp_path / "cloud", store=store / "store.db") as made:
+        arm = made.arm
+        await _network(arm)
+        body = vm("n1", profile={"adminPassword": "[parameters('creds').deep[0].password]", "customData": CUSTOM})
+        machine = {"type": VMS, "apiVersion": "2024-07-01", "name": "m1", **placed(arm, body)}
+        declared = {
+            "creds": {"type": "secureObject"},
+            "token": {"type": "securestring"},
+            "other": {"type": "securestring", "defaultValue": f"{canary}-default"},
+        }
+        inner = {**TEMPLATE, "parameters": declared, "resources": [machine]}
+        for depth in range(3):
+            values = {
+                "creds": {"value": "[parameters('creds')]"},
+                "token": {"value": f"[concat(parameters('token'), '{depth}')]"},
+            }
+            nested = {
+                "type": DEPLOYMENTS,
+                "apiVersion": "2024-11-01",
+                "name": f"depth-{depth}",
+                "properties": {
+                    "mode": "Incremental",
+                    "expressionEvaluationOptions": {"scope": "inner"},
+                    "parameters": values,
+                    "template": inner,
+                },
+            }
+            inner = {**TEMPLATE, "parameters": declared, "resources": [nested]}
+        inner["outputs"] = {
+            "shown": {"type": "securestring", "value": "[parameters('token')]"},
+            "whole": {"type": "secureObject", "value": "[parameters('creds')]"},
+        }
+        given = {
+            "creds": {"value": {"deep": [{"password": f"{canary}-1"}], "unused": f"{canary}-2"}},
+            "token": {"value": f"{canary}-3"},
+        }
+        moments: list[bytes] = []
+        made.process.core.store.subscribe(lambda: moments.append(_bytes(store)))
+        await arm.put(f"{DEPLOYMENTS}/outer", deployment(inner, parameters=given))
+        assert (await arm.get(f"{VMS}/m1"))["properties"]["provisioningState"] == "Succeeded"
+        assert any(b"sealed-1." in moment for moment in moments), "plans were looked at while they were carried out"
+        answers = [(await arm.request("GET", DEPLOYMENTS)).text]
+        for name in ("outer", "depth-0", "depth-1", "depth-2"):
+            for path in ("", "/operations"):
+                answers.append((await arm.request("GET", f"{DEPLOYMENTS}/{name}{path}")).text)
+        exported = await arm.request("POST", f"{DEPLOYMENTS}/outer/exportTemplate")
+        answers.append(exported.text)
+    said = capfd.readouterr()
+    everything = [*moments, _bytes(tmp_path), said.out.encode(), said.err.encode(), "".join(answers).encode()]
+    assert not [place[max(0, at - 80) :][:200] for place in everything if (at := place.find(canary.encode())) >= 0]
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in store.glob("*.key")} == {"sealing.key": "0o600"}

@@ -39,6 +39,7 @@ from azlan.arm.views import Views
 from azlan.arm.writes import Request, Rules, Unit
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, parse_id
+from azlan.base.sealing import Safe
 from azlan.contract.machine import MachineStatus
 
 KEPT_RESULTS = 1000
@@ -99,7 +100,13 @@ class Core:
     """One cloud's resource manager. `runtime` is set by the application page before `start`."""
 
     def __init__(
-        self, registry: Registry, store: Store, tenant: Tenant, subscriptions: Iterable[Subscription], runtime: Runtime
+        self,
+        registry: Registry,
+        store: Store,
+        tenant: Tenant,
+        subscriptions: Iterable[Subscription],
+        runtime: Runtime,
+        safe: Safe | None = None,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -107,7 +114,8 @@ class Core:
         self.subscriptions: Mapping[str, Subscription] = {s.id.lower(): s for s in subscriptions}
         self.runtime = runtime
         self.authorization = Authorization()
-        self.rules = Rules(registry, self.authorization, frozenset(location.name for location in LOCATIONS))
+        regions = frozenset(location.name for location in LOCATIONS)
+        self.rules = Rules(registry, self.authorization, regions, safe or Safe())
         self.views = Views(registry)
         self.jobs = Jobs(self)
         self.operations = Operations(store, self.rules, self.jobs.start)

@@ -35,6 +35,7 @@ class RunningJob:
         self.row = row
         self.principal: Principal = operation.principal
         self.runtime: Runtime = core.runtime
+        self.safe = core.rules.safe
 
     def read(self) -> Read:
         return self._core.store.snapshot

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
+from azlan.base.sealing import Safe
 from azlan.contract.engine import Engine
 from azlan.contract.facts import Fact
 from azlan.contract.machine import Machines, MachineStatus
@@ -145,6 +146,8 @@ class Write(Read, Protocol):
     """True where the request addressed this very resource, False for children that came inline in their parent's."""
     query: Mapping[str, str]
     """Query parameters of the request (`syncRemoteAddressSpace`), names in lower case."""
+    safe: Safe
+    """For what `state` must hold of secrets for a while."""
 
     @property
     def properties(self) -> Json:
@@ -297,6 +300,8 @@ class Job(Protocol):
     row: Row
     principal: Principal
     runtime: Runtime
+    safe: Safe
+    """Opens what `accept` sealed."""
 
     def read(self) -> Read: ...
 

@@ -20,6 +20,7 @@ from azlan.arm.snapshot import inline_place
 from azlan.arm.store import Transaction
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of
+from azlan.base.sealing import Safe
 from azlan.contract.machine import MachineStatus
 
 
@@ -31,6 +32,8 @@ class Rules:
     authorization: Authorization
     locations: frozenset[str]
     """Normalised names of the regions."""
+    safe: Safe = field(default_factory=Safe)
+    """Seals what rows hold of secrets for a while."""
 
 
 @dataclass
@@ -141,6 +144,7 @@ class _Writing(_Reading):
         self.principal = unit.request.principal
         self.query = unit.request.query
         self.now = unit.change.now
+        self.safe = unit.rules.safe
 
     @property
     def properties(self) -> Json:

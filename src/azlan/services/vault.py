@@ -44,6 +44,19 @@ class FileVault:
         return self._folder / name.replace("/", "-")
 
 
+def secret_file(path: Path, size: int) -> bytes:
+    """The `size` random bytes that a file holds, 0600; made at the first call."""
+    try:
+        content = path.read_bytes()
+        if len(content) == size:
+            return content
+    except FileNotFoundError:
+        pass
+    content = os.urandom(size)
+    write_private(path, content)
+    return content
+
+
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file whole or not at all; it never exists with wider rights than `mode`, its folder is made 0700."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -41,6 +41,7 @@ from azlan.arm.rest import arm_app
 from azlan.arm.store import Store
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
+from azlan.base.sealing import KEY_SIZE, Safe
 from azlan.contract.facts import Fact, PublicAddress, Space
 
 SUB = "22222222-2222-2222-2222-222222222222"
@@ -395,7 +396,8 @@ async def cloud(path: Path | None = None, types: Registry | None = None) -> Asyn
     types = types or registry()
     store = await Store.open(path, types)
     runtime = Runtime(engine=cast(Any, None), machines=cast(Any, None), endpoint="https://localhost:8443")
-    core = Core(types, store, Tenant("11111111-1111-1111-1111-111111111111"), [Subscription(SUB)], runtime)
+    safe = Safe(bytes(KEY_SIZE))  # the same in the next process of the test
+    core = Core(types, store, Tenant("11111111-1111-1111-1111-111111111111"), [Subscription(SUB)], runtime, safe)
     transport = httpx.ASGITransport(app=arm_app(core, authenticate))
     found = Cloud(core, httpx.AsyncClient(transport=transport, base_url="https://localhost:8443"))
     try:

@@ -2,7 +2,7 @@
 
 Follows Microsoft.Resources 2024-11-01, deployments.json. Progress is in the row's state, so that a deployment goes on
 after the control process was killed. Secure parameters are gone once the request is answered: what a resource needs
-of them is in its planned body, a guest's password as a token for its hash.
+of them is in its planned body, a guest's password as a token for its hash; the plan itself is sealed until it is done.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def _accept(write: Write) -> None:
             "parameters": _shown(plan.parameters),
             "started": write.now,
             "sealed": sealed,
-            "plan": {"resources": [_stored(resource) for resource in plan.resources], "outputs": dict(plan.outputs)},
+            "plan": write.safe.seal(
+                {"resources": [_stored(resource) for resource in plan.resources], "outputs": dict(plan.outputs)},
+                write.id.key,
+            ),
             "done": {},
             **_described(plan),
         }

@@ -28,10 +28,11 @@ async def rollout(job: Job) -> None:
     if "plan" not in job.row.state:
         _raise_again(job.row.state.get("error"))
         return
-    errors = await _Rollout(job).run()
+    plan = _plan(job)
+    errors = await _Rollout(job, plan).run() if plan is not None else [_unreadable(job)]
     error: ArmError | None = None
     outputs: Json = {}
-    if errors:
+    if plan is None or errors:
         error = ArmError(
             409,
             "DeploymentFailed",
@@ -41,23 +42,44 @@ async def rollout(job: Job) -> None:
         )
     else:
         try:
-            outputs = _outputs(job)
-            await _complete(job)
+            outputs = _outputs(job, plan)
+            await _complete(job, plan)
         except ArmError as failure:
             error = failure
 
     def end(state: Json) -> None:
-        plan = state.pop("plan")
+        state.pop("plan")
         state.pop("sealed", None)
         state["ended"] = datetime.now(UTC).isoformat()
         state["outputs"] = outputs
-        state["outputResources"] = [{"id": entry["id"]} for entry in plan["resources"] if entry["wanted"]]
+        state["outputResources"] = [
+            {"id": entry["id"]} for entry in (plan or {}).get("resources", ()) if entry["wanted"]
+        ]
         if error is not None:
             state["error"] = error.body
 
     await job.state(end)
     if error is not None:
         raise error
+
+
+def _plan(job: Job) -> Json | None:
+    """The deployment's plan; None where it was sealed with a key that is gone. Older versions stored it as it is."""
+    stored = job.row.state["plan"]
+    if not isinstance(stored, str):
+        return dict(stored)
+    try:
+        return dict(job.safe.open(stored, job.row.key))
+    except LookupError:
+        return None
+
+
+def _unreadable(job: Job) -> Json:
+    return {
+        "code": "DeploymentFailed",
+        "target": str(job.row.id),
+        "message": "The deployment cannot go on: the key that its plan was sealed with is gone. Please deploy again.",
+    }
 
 
 def _raise_again(error: Json | None) -> None:
@@ -70,10 +92,10 @@ def _raise_again(error: Json | None) -> None:
 class _Rollout:
     """One run over the plan. Resources that an earlier run finished are not put again."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, plan: Json) -> None:
         self.job = job
         self.entries: dict[str, Json] = {
-            parse_id(entry["id"]).key: entry for entry in job.row.state["plan"]["resources"] if entry["wanted"]
+            parse_id(entry["id"]).key: entry for entry in plan["resources"] if entry["wanted"]
         }
         done: Mapping[str, Json] = job.row.state.get("done", {})
         self.finished = {key for key, record in done.items() if record["provisioningState"] == "Succeeded"}
@@ -219,9 +241,9 @@ def _environment(job: Job) -> Json:
     }
 
 
-def _outputs(job: Job) -> Json:
+def _outputs(job: Job, plan: Json) -> Json:
     made: Json = {}
-    for name, entry in job.row.state["plan"]["outputs"].items():
+    for name, entry in plan["outputs"].items():
         try:
             made[name] = _settled(job, entry, f"output '{name}'")
         except ArmError as error:
@@ -235,11 +257,11 @@ def _outputs(job: Job) -> Json:
     return made
 
 
-async def _complete(job: Job) -> None:
+async def _complete(job: Job, plan: Json) -> None:
     """Complete mode: what the template does not name goes, but for deployments and what a named resource refers to."""
     if str(job.row.properties.get("mode", "")).lower() != "complete":
         return
-    named = {parse_id(entry["id"]).key for entry in job.row.state["plan"]["resources"]}
+    named = {parse_id(entry["id"]).key for entry in plan["resources"]}
 
     def remaining() -> list[Row]:
         read = job.read()

@@ -77,7 +77,7 @@ async def test_a_secret_is_in_no_row_at_any_time() -> None:
             lambda: seen.append(repr([(r.body, r.state) for r in cloud.cloud.store.snapshot.rows.values()]))
         )
         await deploy(cloud, az_template())
-        assert any("azlan-sealed:" in text for text in seen)
+        assert any("'plan': 'sealed-1." in text for text in seen)
         assert not any("Passw0rd" in text for text in seen)
         assert "sealed" not in cloud.row(DEPLOYMENT).state
         assert "plan" not in cloud.row(DEPLOYMENT).state

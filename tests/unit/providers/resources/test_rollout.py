@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from azlan.arm.store import Transaction
+from azlan.base.sealing import KEY_SIZE, Safe
 from azlan.providers.resources.rollout import duration
 from unit.providers.azure import GROUP, GUEST, NETWORK, SUB, Azure, azure
 from unit.providers.resources.test_deployments import DEPLOYMENT, NSG, deploy, deployment, group
@@ -99,6 +102,24 @@ async def test_another_process_goes_on_where_the_first_was_killed(tmp_path: Path
         found = (await cloud.until(DEPLOYMENT, "Succeeded"))["properties"]
         assert found["outputs"]["o"]["value"] == "Succeeded"
         assert cloud.row(f"{NSG}/a").generation == 1
+
+
+async def test_a_plan_whose_key_is_gone_ends_by_its_name(tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    async with azure(store, settling=False) as cloud:
+        await cloud.ok("PUT", DEPLOYMENT, deployment(group("a"), group("b", dependsOn=["a"])))
+        await pending(cloud)
+        text = cloud.row(DEPLOYMENT).state["plan"]
+        assert (await cloud.cloud.core.store.transact(lambda change: _sealed_by_another(change, cloud, text))) is None
+    async with azure(store, group=False) as cloud:
+        error = (await cloud.until(DEPLOYMENT, "Failed"))["properties"]["error"]
+        assert "key that its plan was sealed with is gone" in error["details"][0]["message"]
+
+
+def _sealed_by_another(change: Transaction, cloud: Azure, text: str) -> None:
+    row = change.snapshot.rows[cloud.row(DEPLOYMENT).key]
+    plan = Safe().seal(Safe(bytes(KEY_SIZE)).open(text, row.key), row.key)
+    change.put(replace(row, state={**row.state, "plan": plan}, revision=change.revision))
 
 
 async def test_an_end_that_was_stored_but_not_told(tmp_path: Path) -> None:
