@@ -129,7 +129,7 @@ async def test_a_key_logs_in(place: Place) -> None:
     session = await BastionConnection.open(place.path, place.login(password=None, private_key=key))
     assert await read_until(session, b"\n")
     await session.close()
-    locked = KEY.export_private_key(passphrase="secret").decode()
+    locked = KEY.export_private_key(passphrase="secret", rounds=4).decode()
     session = await BastionConnection.open(
         place.path, place.login(password=None, private_key=locked, passphrase="secret")
     )
