@@ -1,6 +1,6 @@
 """ARM for a web server: Starlette reads and writes HTTP, everything else is `protocol`.
 
-The application page mounts `arm_app` for `/subscriptions`, `/tenants` and `/providers`.
+The application page hands what begins with one of `PREFIXES` right to `arm_app`, and whatever nobody else answers.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from azlan.arm.core import Core
 from azlan.arm.paths import split
@@ -34,16 +34,24 @@ Authenticate = Callable[[str | None], Principal]
 """From the Authorization header (None: there was none) to the caller. Raises ArmError 401 with `WWW-Authenticate`."""
 
 
-def arm_app(core: Core, authenticate: Authenticate) -> Starlette:
-    """The ASGI application that answers for `core`."""
-    endpoint = _Endpoint(core, authenticate)
-    return Starlette(routes=[Route("/{path:path}", endpoint.handle, methods=METHODS)])
+def arm_app(core: Core, authenticate: Authenticate) -> ASGIApp:
+    """The ASGI application that answers for `core`. It has no routes: what a path means is `paths`' to say."""
+    return _Endpoint(core, authenticate)
 
 
 class _Endpoint:
     def __init__(self, core: Core, authenticate: Authenticate) -> None:
         self._protocol = Protocol(core)
         self._authenticate = authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await WebSocketClose()(scope, receive, send)
+        elif scope["method"] not in METHODS:
+            await Response("Method Not Allowed", 405, {"Allow": ", ".join(METHODS)})(scope, receive, send)
+        else:
+            response = await self.handle(Request(scope, receive, send))
+            await response(scope, receive, send)
 
     async def handle(self, request: Request) -> Response:
         started = datetime.now(UTC)
