@@ -43,10 +43,15 @@ MACHINE = ResourceType(
 )
 """Stands for the real type: all that matters here is that it refers to network interfaces."""
 
+RESOURCE_GROUP = ResourceType(
+    type="Microsoft.Resources/resourceGroups", api_versions=(VERSION,), model=_AnyDocument, etag=False
+)
+"""Stands for the real type, because network watchers come with a group of their own."""
+
 
 def registry() -> Registry:
     found = Registry.discover("azlan.providers.network")
-    return Registry.of([*found.types.values(), MACHINE], [compiled.route for compiled in found.routes])
+    return Registry.of([*found.types.values(), MACHINE, RESOURCE_GROUP], [compiled.route for compiled in found.routes])
 
 
 def network_id(path: str) -> str:

@@ -192,7 +192,7 @@ async def build_control(
     vault = StoredVault(store.meta("identity"))
     tokens = await Tokens.open(vault, config.endpoint, config.tenant)
     identity = Identity(tokens, await Directory.open(vault, config.tenant))
-    runtime = Runtime(engine, machines, config.endpoint)
+    runtime = Runtime(engine, machines, config.endpoint, lambda: loops.world)
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
     dns = AzureDns(engine, lambda: loops.world) if isinstance(engine, Platform) else None

@@ -46,6 +46,7 @@ from kit import Cloud
 
 in_module = pytest.mark.asyncio(loop_scope="module")
 
+WATCHERS = "Microsoft.Network/networkWatchers"
 GUID = str(uuid4())
 ETAG = re.compile(r'W/"[0-9a-f-]{36}"')
 
@@ -102,6 +103,8 @@ SAMPLES: dict[str, Sample] = {
     ),
     ADDRESSES: Sample(f"{ADDRESSES}/sample", address(), TAGS, TAGGED, ADDRESSES),
     NICS: Sample(f"{NICS}/sample", nic(), TAGS, TAGGED, NICS),
+    # One a region: that of the estate has its own.
+    WATCHERS: Sample(f"{WATCHERS}/sample", {"location": "westeurope", "properties": {}}, TAGS, TAGGED, WATCHERS),
     BASTIONS: Sample(
         f"{BASTIONS}/sample", bastion("vnet-6/subnets/AzureBastionSubnet", "ip-free"), TAGS, TAGGED, BASTIONS
     ),
@@ -232,7 +235,8 @@ async def test_list_by_subscription(estate: Cloud, type: str) -> None:
     arm = estate.arm
     listed = (await arm.get(f"/subscriptions/{arm.subscription}/providers/{type}"))["value"]
     assert listed
-    assert listed == (await arm.get(type))["value"], "all of them are in one group"
+    (group,) = {item["id"].rsplit("/providers/", 1)[0] for item in listed}
+    assert listed == (await arm.get(f"{group}/providers/{type}"))["value"], "all of them are in one group"
     for item in listed:
         assert item == await arm.get(item["id"])
 

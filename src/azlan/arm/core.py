@@ -89,6 +89,9 @@ class ActionCall:
     def status(self, key: str) -> MachineStatus | None:
         return self._snapshot.status(key)
 
+    def authorize(self, action: str, scope: str) -> None:
+        self._core.authorization.check(self._snapshot, self.principal, action, scope)
+
     async def change(self, edit: Callable[[Write], None]) -> Operation:
         outcome = await self._core.edit(self._request, self.row.id, edit)
         if outcome.operation is None:
@@ -116,7 +119,7 @@ class Core:
         self.authorization = Authorization()
         regions = frozenset(location.name for location in LOCATIONS)
         self.rules = Rules(registry, self.authorization, regions, safe or Safe())
-        self.views = Views(registry)
+        self.views = Views(registry, lambda: self.runtime.endpoint)
         self.jobs = Jobs(self)
         self.operations = Operations(store, self.rules, self.jobs.start)
         self.results: dict[str, Callable[[Snapshot], Json | None]] = {}

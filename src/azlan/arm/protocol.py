@@ -6,7 +6,7 @@ Follows azure-resource-manager-rpc, v1.0: resource-api-reference.md, async-api-r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -34,10 +34,12 @@ class RouteCall:
     """Implements `resource.RouteContext` over the committed snapshot."""
 
     def __init__(self, core: Core, call: Call, params: Mapping[str, str], body: Any) -> None:
+        self._core = core
         self._snapshot = core.store.snapshot
         self._registry = core.registry
         self.revision = self._snapshot.revision
         self.params = params
+        self.url = f"{call.base}/{'/'.join(call.segments)}"
         self.query = call.query
         self.body = body
         self.api_version = call.api_version
@@ -59,6 +61,12 @@ class RouteCall:
 
     def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
         return self._registry.preflight(id, body)
+
+    def authorize(self, action: str, scope: str) -> None:
+        self._core.authorization.check(self._snapshot, self.principal, action, scope)
+
+    async def events(self, scope: str, since: str, until: str, most: int, before: int | None = None) -> Sequence[Json]:
+        return await self._core.store.events(scope, since, most, until=until, before=before)
 
     def status(self, key: str) -> MachineStatus | None:
         return self._snapshot.status(key)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -25,6 +25,7 @@ from azlan.base.sealing import Safe
 from azlan.contract.engine import Engine
 from azlan.contract.facts import Fact
 from azlan.contract.machine import Machines, MachineStatus
+from azlan.contract.world import EMPTY, World
 
 Json = dict[str, Any]
 
@@ -193,6 +194,8 @@ class View(Read, Protocol):
     api_version: str
     expand: str
     """The value of `$expand`, or empty."""
+    endpoint: str
+    """`https://localhost:8443`."""
 
     @property
     def properties(self) -> Json: ...
@@ -227,6 +230,10 @@ class ActionContext(Read, Protocol):
     api_version: str
     principal: Principal
     runtime: Runtime
+
+    def authorize(self, action: str, scope: str) -> None:
+        """Raises 403 AuthorizationFailed where the caller may not do `action` at the id `scope`."""
+        ...
 
     async def change(self, edit: Callable[[Write], None]) -> Operation:
         """Edit the row in a transaction of its own; the operation ends as any write's does. Not yet ended on return."""
@@ -268,9 +275,20 @@ class RouteContext(Read, Protocol):
     principal: Principal
     subscription: str
     runtime: Runtime
+    url: str
+    """The request's own URL without its query."""
 
     def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
         """As of `Write`."""
+        ...
+
+    def authorize(self, action: str, scope: str) -> None:
+        """Raises 403 AuthorizationFailed where the caller may not do `action` at the id `scope`."""
+        ...
+
+    async def events(self, scope: str, since: str, until: str, most: int, before: int | None = None) -> Sequence[Json]:
+        """Activity-log events of a resource and what is below it, newest first: number, time, resource, operation,
+        status, caller, correlation, description. Times are ISO 8601; `before` is the number of the event to go on from."""
         ...
 
 
@@ -286,6 +304,7 @@ class Route:
     handler: Callable[[RouteContext], Awaitable[Any]]
     permission: str
     tenant_level: bool = False
+    """The handler itself asks what the caller may: `permission` is not looked at."""
     tolerant_json: bool = False
     """As of `ResourceType`."""
 
@@ -361,6 +380,8 @@ class Runtime:
     machines: Machines
     endpoint: str
     """`https://localhost:8443`."""
+    world: Callable[[], World] = lambda: EMPTY
+    """The newest World compiled: what is in force wherever an operation has Succeeded."""
 
 
 def no_hook(_: Any) -> None:

@@ -5,7 +5,7 @@ Shape: azure-resource-manager-rpc, v1.0/resource-api-reference.md; every inline 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from azlan.arm.documents import copy_json
@@ -29,6 +29,7 @@ class DocumentView:
         self.state = state
         self.api_version = ""
         self.expand = ""
+        self.endpoint = ""
 
     @property
     def properties(self) -> Json:
@@ -56,10 +57,11 @@ class DocumentView:
 
 
 class Views:
-    """Renders rows and inline children of one registry."""
+    """Renders rows and inline children of one registry. `endpoint`: where the cloud is served."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, endpoint: Callable[[], str] = lambda: "") -> None:
         self._registry = registry
+        self._endpoint = endpoint
 
     def row(
         self, snapshot: Snapshot, row: Row, api_version: str, expand: str = "", provisioning: str | None = None
@@ -139,6 +141,7 @@ class Views:
         view = DocumentView(snapshot, row, id, doc, state)
         view.api_version = api_version
         view.expand = expand
+        view.endpoint = self._endpoint()
         declared.view(view)
 
 

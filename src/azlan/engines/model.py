@@ -327,12 +327,17 @@ def _delivery(view: View, sender: Nic, route: Route, packet: Packet) -> _Deliver
 _last: View | None = None
 
 
-def probe(world: World, flow: Flow) -> Verdict:
-    """A flow's fate in a World, whichever engine is live. The look-ups of the last World asked for are kept."""
+def view_of(world: World) -> View:
+    """The look-ups of a World; those of the last one asked for are kept."""
     global _last
     if _last is None or _last.world is not world:
         _last = View(world, _last)
-    return judge(_last, flow)
+    return _last
+
+
+def probe(world: World, flow: Flow) -> Verdict:
+    """A flow's fate in a World, whichever engine is live."""
+    return judge(view_of(world), flow)
 
 
 class ModelEngine:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from azlan.arm.resource import Json, Read, Reference, ResourceType, Row, View, Write
+from azlan.arm.resource import Action, Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.base.nets import address
 from azlan.contract.facts import Fact, IpConfig, Nic
 from azlan.providers.network.address_space import prefixes_of
 from azlan.providers.network.allocation import Taken, claim, fact_mac, new_mac, new_public_address, next_free, taken_in
+from azlan.providers.network.effective import effective_routes, effective_security
 from azlan.providers.network.shapes import (
     API_VERSIONS,
     NIC,
@@ -451,6 +452,10 @@ RESOURCE = ResourceType(
     facts=facts,
     view=view,
     in_use=in_use,
+    actions={
+        "effectiveRouteTable": Action(effective_routes),
+        "effectiveNetworkSecurityGroups": Action(effective_security),
+    },
     accepted_state="Succeeded",
     display={"singular": "network interface", "plural": "network interfaces"},
 )

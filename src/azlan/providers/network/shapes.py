@@ -26,6 +26,7 @@ NIC = "Microsoft.Network/networkInterfaces"
 SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups"
 PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses"
 BASTION = "Microsoft.Network/bastionHosts"
+NETWORK_WATCHER = "Microsoft.Network/networkWatchers"
 VIRTUAL_MACHINE = "Microsoft.Compute/virtualMachines"
 
 _VERSIONS = """

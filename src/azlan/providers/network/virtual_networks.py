@@ -33,6 +33,7 @@ from azlan.providers.network.shapes import (
     settle,
     subnet_in_use,
 )
+from azlan.providers.network.watchers import watch
 
 NETWORKS_A_REGION = 1000
 
@@ -116,6 +117,8 @@ def accept(write: Write) -> None:
         peering.network_changed(write, space)
     _check_options(write)
     properties.setdefault("enableDdosProtection", False)
+    if write.addressed:
+        watch(write)
 
 
 def _keep_children(write: Write, before: Json) -> None:
