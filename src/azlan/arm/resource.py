@@ -177,6 +177,10 @@ class Write(Read, Protocol):
         """What its type already knows to be wrong with a resource that a template will make."""
         ...
 
+    def count(self, type: str) -> int:
+        """How many resources of a type are stored in this one's subscription and location."""
+        ...
+
     def may(self, action: str, key: str) -> bool:
         """Whether the caller's roles allow `action` (`Microsoft.Network/virtualNetworks/peer/action`) at `key`."""
         ...

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from immutables import Map
+from immutables import Map, MapMutation
 
 from azlan.arm.resource import Json, Operation, Row
 from azlan.contract.machine import MachineStatus
@@ -48,7 +48,8 @@ class Snapshot:
     revision: int = 0
     rows: Rows = _NONE
     buckets: Map[str, Rows] = _NONE
-    """`t:{type}`, `g:{group}`, `gt:{group}|{type}`, `p:{parent}` → rows; all in lower case."""
+    """`t:{type}`, `g:{group}`, `gt:{group}|{type}`, `l:{subscription}|{location}|{type}`, `p:{parent}` → rows; all in
+    lower case, locations without spaces."""
     targets: Map[str, Map[str, tuple[str, ...]]] = _NONE
     """Key referred to → key of the referring row → paths."""
     operations: Map[str, Operation] = _NONE
@@ -118,6 +119,10 @@ class Snapshot:
             found = self.bucket(f"g:{group}" if everything else f"t:{kind}" if group is None else f"gt:{group}|{kind}")
         return sorted(found, key=creation_order)
 
+    def count(self, type: str, subscription: str, location: str) -> int:
+        """How many rows of a type a subscription has in a region."""
+        return len(self.buckets.get(_regional(type, subscription, location), _NONE))
+
     def bucket(self, name: str) -> Iterable[Row]:
         """Rows of one index entry, in no order."""
         return self.buckets.get(name, _NONE).values()
@@ -143,7 +148,11 @@ class Snapshot:
         """Insert or replace a row."""
         old = self.rows.get(row.key)
         buckets = self.buckets.mutate()
-        for name in _bucket_names(row):
+        names = _bucket_names(row)
+        if old is not None and old.body.get("location") != row.body.get("location"):
+            for name in set(_bucket_names(old)) - set(names):
+                _take_out(buckets, name, row.key)
+        for name in names:
             buckets[name] = buckets.get(name, _NONE).set(row.key, row)
         targets = self.targets
         if (old.refs if old else ()) != row.refs:
@@ -155,11 +164,7 @@ class Snapshot:
         row = self.rows[key]
         buckets = self.buckets.mutate()
         for name in _bucket_names(row):
-            left = buckets[name].delete(key)
-            if left:
-                buckets[name] = left
-            else:
-                del buckets[name]
+            _take_out(buckets, name, key)
         return replace(
             self,
             rows=self.rows.delete(key),
@@ -205,10 +210,25 @@ class Snapshot:
 def _bucket_names(row: Row) -> list[str]:
     kind = row.type.lower()
     names = [f"t:{kind}", f"g:{row.id.group_key}", f"gt:{row.id.group_key}|{kind}"]
+    location = row.body.get("location")
+    if location:
+        names.append(_regional(row.type, row.id.subscription, str(location)))
     parent = parent_key(row)
     if parent is not None:
         names.append(f"p:{parent}")
     return names
+
+
+def _regional(type: str, subscription: str, location: str) -> str:
+    return f"l:{subscription}|{location.replace(' ', '')}|{type}".lower()
+
+
+def _take_out(buckets: MapMutation[str, Rows], name: str, key: str) -> None:
+    left = buckets[name].delete(key)
+    if left:
+        buckets[name] = left
+    else:
+        del buckets[name]
 
 
 def _with_refs(targets: Map[str, Map[str, tuple[str, ...]]], row: Row) -> Map[str, Map[str, tuple[str, ...]]]:

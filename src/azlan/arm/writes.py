@@ -6,6 +6,7 @@ document of the row that holds them: one row, one etag, one generation.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,9 +134,10 @@ class _Reading:
         return self.unit.change.snapshot.status(key)
 
 
-class _Writing(_Reading):
+class _Writing(_Reading, ABC):
     """What writes of rows and of inline children have in common."""
 
+    id: ResourceId
     body: Json
 
     def __init__(self, unit: Unit) -> None:
@@ -152,6 +154,11 @@ class _Writing(_Reading):
         if not isinstance(found, dict):
             found = self.body["properties"] = {}
         return found
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Of the row."""
 
     def change(self, key: str) -> Write:
         row = self.unit.row(key)
@@ -181,6 +188,9 @@ class _Writing(_Reading):
 
     def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
         return self.unit.rules.registry.preflight(id, body)
+
+    def count(self, type: str) -> int:
+        return self.unit.change.snapshot.count(type, self.id.subscription, self.location)
 
     def may(self, action: str, key: str) -> bool:
         return self.unit.rules.authorization.allowed(

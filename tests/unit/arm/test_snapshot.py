@@ -1,6 +1,7 @@
 """Snapshots are values: every change makes a new one, and the indexes always say what the rows say."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,29 @@ def test_lists_are_by_group_and_by_parent_in_order_of_creation() -> None:
     assert [n.id.name for n in snapshot.list(late.type, parent=box.key)] == ["early", "late"]
     assert [n.id.name for n in snapshot.list(late.type, group=box.id.group_key)] == ["early", "late"]
     assert snapshot.list(late.type, group="/subscriptions/other") == []
+
+
+def test_what_is_in_a_region_is_counted() -> None:
+    def at(name: str, location: str) -> Row:
+        return replace(row("boxes", name), body={"location": location})
+
+    snapshot = Snapshot().with_row(at("a", "East US 2")).with_row(at("b", "eastus2")).with_row(row("boxes", "c"))
+    assert snapshot.count("toy.net/BOXES", SUB.upper(), "eastus2") == 2
+    assert snapshot.count("Toy.Net/plugs", SUB, "eastus2") == 0
+    moved = snapshot.with_row(at("a", "westus"))
+    assert [moved.count("Toy.Net/boxes", SUB, place) for place in ("eastus2", "West US", "northeurope")] == [1, 1, 0]
+    assert moved.without_row(row("boxes", "b").key).count("Toy.Net/boxes", SUB, "eastus2") == 0
+
+
+def test_a_snapshot_made_at_once_is_the_one_made_row_by_row() -> None:
+    target = row("boxes", "box").key
+    rows = [row("boxes", "box"), row("plugs", "p", (("x", target), ("y", target))), row("boxes/box/notes", "n")]
+    done, under_way = operation("1", target, ended="now"), operation("2", target)
+    single = Snapshot()
+    for found in rows:
+        single = single.with_row(found)
+    single = single.with_operation(done).with_operation(under_way).with_meta("n", "a", "v").at(7)
+    assert single == Snapshot.of(7, rows, [done, under_way], last={target: "2"}, meta={("n", "a"): "v"}, statuses={})
 
 
 def test_referrers_name_the_path_and_can_be_narrowed_to_a_type() -> None:

@@ -27,7 +27,6 @@ from azlan.providers.network.shapes import (
     invalid,
     items,
     location_of,
-    normal_location,
     ref_key,
     resource_guid,
     settle,
@@ -132,9 +131,7 @@ def _keep_children(write: Write, before: Json) -> None:
 
 
 def _check_count(write: Write) -> None:
-    mine = (write.id.subscription.lower(), normal_location(write.location))
-    there = sum((row.id.subscription.lower(), location_of(row)) == mine for row in write.list(VNET))
-    if there >= NETWORKS_A_REGION:
+    if write.count(VNET) >= NETWORKS_A_REGION:
         raise invalid(
             "VnetCountLimitReached",
             f"Cannot create more than {NETWORKS_A_REGION} virtual networks for this subscription in this region.",
