@@ -18,7 +18,7 @@ from pyroute2 import IPRoute, NFCTSocket
 
 from azlan.contract.engine import Drop, Flow, Verdict
 from azlan.contract.world import Nic, PartKey, World
-from azlan.engines.bpf.engine import COUNTERS, key_of
+from azlan.engines.bpf.engine import COUNTERS, key_of, totals
 from azlan.engines.bpf.namespaces import inside
 from azlan.engines.bpf.outside import OUTSIDE_MAC, nft
 from azlan.engines.bpf.render import part_id
@@ -32,7 +32,6 @@ PATIENCE = 3.0
 TTL = 57
 CHECKSUM_AT = {1: 2, 6: 16, 17: 6}
 """Protocol → where its checksum stands."""
-_WORDS = 40
 """Counters a CPU (layout.h)."""
 TOKEN = struct.Struct("!4sI")
 SILENT = "table ip silent { chain output { type filter hook output priority filter; policy drop; }; }\n"
@@ -199,11 +198,8 @@ class Wires:
         counted = self.cloud.engine._pins.maps["counted"]
         found = {}
         for nic in self._plugged:
-            words = struct.unpack(f"<{counted.value_size // 8}Q", counted.get(key_of(part_id(nic))) or b"")
-            for index, name in enumerate(COUNTERS):
-                total = sum(words[index::_WORDS])
-                if total and name != "bytes":
-                    found[nic, name] = total
+            values = totals(counted.get(key_of(part_id(nic))) or b"")
+            found |= {(nic, name): values[name] for name in COUNTERS if values[name]}
         return found
 
     def send(self, nic: PartKey, sent: Sent) -> None:

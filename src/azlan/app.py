@@ -318,9 +318,12 @@ async def serve_fabric(config: Config) -> None:
     server = FabricServer(config.socket, engine, machines, config.uid)
     await server.start()
     log.info("fabric process serves", socket=str(config.socket))
+    drops = asyncio.create_task(engine.log_drops(), name="log of drops")
     try:
         await _until_told()
     finally:
+        drops.cancel()
+        await asyncio.gather(drops, return_exceptions=True)
         await server.stop()
         await machines.close()
         await engine.close()

@@ -123,5 +123,6 @@ class Engine(Protocol):
     async def probe(self, flow: Flow) -> Verdict: ...
 
     async def counters(self) -> dict[PartKey, dict[str, int]]:
-        """NIC → counter name (`delivered`, `bytes`, or a `Drop` value) → total since the NIC's port exists."""
+        """NIC → counter → total since the NIC's port exists: packets under `delivered` or a `Drop` value, their bytes under
+        `bytes` or that value with `_bytes` behind it. What was never counted is left out."""
         ...

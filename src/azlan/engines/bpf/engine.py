@@ -21,6 +21,7 @@ from typing import ParamSpec, TypeVar, cast
 from azlan.contract.engine import Digest, Drop, Flow, Report, Verdict
 from azlan.contract.world import DIGEST_SIZE, EMPTY, AnyPart, Machine, Nic, PartKey, World, differing, digest
 from azlan.engines.bpf import render
+from azlan.engines.bpf.drops import EVERY, DropLog, DropRing
 from azlan.engines.bpf.kernel import KernelError, Libbpf
 from azlan.engines.bpf.namespaces import is_bound, remove_namespace
 from azlan.engines.bpf.outside import Outside, Transits, unreachable
@@ -31,13 +32,15 @@ from azlan.engines.bpf.tables import Change, Tables, Target
 
 log = logging.getLogger(__name__)
 
-COUNTERS = ("delivered", "bytes", *(str(drop) for drop in Drop))
+COUNTERS = ("delivered", *(str(drop) for drop in Drop))
 """Names of the program's counters in its order."""
+BYTES = ("bytes", *(f"{drop}_bytes" for drop in Drop))
+"""Names of the bytes of the packets counted."""
 FABRIC = "fabric:outside"
 """Where packets are counted that belong to no NIC."""
 FLOW_QUOTA = 32768
 ARP_RATE = 1000
-_WORDS = 40
+_KINDS = 32
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +48,13 @@ T = TypeVar("T")
 
 def key_of(number: int) -> bytes:
     return struct.pack("<Q", number)
+
+
+def totals(counters: bytes) -> dict[str, int]:
+    """What a NIC's entry of `counted` says, summed over the processors: packets by COUNTERS, and bytes by `BYTES`."""
+    words = struct.unpack(f"<{len(counters) // 8}Q", counters)
+    sums = [sum(words[index :: 2 * _KINDS]) for index in range(2 * len(COUNTERS))]
+    return dict(zip(COUNTERS, sums[::2], strict=True)) | dict(zip(BYTES, sums[1::2], strict=True))
 
 
 class BpfEngine:
@@ -79,6 +89,8 @@ class BpfEngine:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bpf engine")
         self._tables: Tables | None = None
         self._transits: Transits | None = None
+        self._ring: DropRing | None = None
+        self._drops = DropLog()
         self._world = EMPTY
         self._held: dict[PartKey, NetworkPart] = {}
         """Parts that this process knows to be in force."""
@@ -105,6 +117,15 @@ class BpfEngine:
 
     async def counters(self) -> dict[PartKey, dict[str, int]]:
         return await self._do(self._counters)
+
+    async def log_drops(self) -> None:
+        """Log dropped packets with their NIC and reason, as they come, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self._do(self._log_drops)
+            except (OSError, ValueError):
+                log.exception("the ring of drops could not be read")
 
     async def plug(self, nic: Nic, namespace: Path, name: str) -> None:
         await self._do(self._plug, nic, namespace, name)
@@ -168,6 +189,7 @@ class BpfEngine:
             maps["unreachable"].update({key: value for key, value in closed.items() if key not in held})
             maps["unreachable"].remove(key for key in held if key not in closed)
             self._outside.open(self._pins, self._ports.netlink, self._settings)
+            self._ring = DropRing(self._bpf, maps["drops"])
         except BaseException:
             self._ports.close()
             self._pins.close()
@@ -363,17 +385,29 @@ class BpfEngine:
 
     def _counters(self) -> dict[PartKey, dict[str, int]]:
         self._open()
-        names = {part_id(key): key for key, part in self._held.items() if isinstance(part, Nic)} | {0: FABRIC}
+        names = self._names() | {0: FABRIC}
         counted: dict[PartKey, dict[str, int]] = {}
         for key, value in self._pins.maps["counted"].dump().items():
             nic = names.get(int.from_bytes(key, "little"))
             if nic is not None:
-                words = struct.unpack(f"<{len(value) // 8}Q", value)
-                totals = (sum(words[index::_WORDS]) for index in range(len(COUNTERS)))
-                counted[nic] = {name: total for name, total in zip(COUNTERS, totals, strict=True) if total}
+                counted[nic] = {name: total for name, total in totals(value).items() if total}
         if not counted.get(FABRIC):
             counted.pop(FABRIC, None)
         return counted
+
+    def _names(self) -> dict[int, PartKey]:
+        """Part id → key of what is held."""
+        if self._numbered is not self._world:
+            self._numbered, self._numbers = self._world, {part_id(key): key for key in self._held}
+        return self._numbers
+
+    def _log_drops(self) -> None:
+        # Before the World is known, nor are the NICs' names: what the ring holds waits.
+        if self._ring is not None and not self._whole and (dropped := self._ring.read()):
+            names = self._names()
+            self._drops.write(
+                dropped, lambda nic: names.get(nic, f"#{nic:016x}" if nic else FABRIC).removeprefix("nic:")
+            )
 
     def _plug(self, nic: Nic, namespace: Path, name: str) -> None:
         self._open()
@@ -387,9 +421,7 @@ class BpfEngine:
         found = self._transits.owner(address) if self._transits is not None else None
         if found is None:
             return None
-        if self._numbered is not self._world:
-            self._numbered, self._numbers = self._world, {part_id(key): key for key in self._held}
-        key = self._numbers.get(found[0])
+        key = self._names().get(found[0])
         return (key, found[1]) if key else None
 
     def _platform_sockets(self) -> tuple[socket.socket, socket.socket]:
@@ -408,6 +440,9 @@ class BpfEngine:
         return tuple(found)
 
     def _close(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
         self._ports.close()
         self._pins.close()
         self._tables = self._transits = None

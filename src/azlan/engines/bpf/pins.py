@@ -20,6 +20,7 @@ from azlan.engines.bpf.namespaces import is_bound
 
 _PROGRAMS = ("port", "outside")
 """In the order of their index in the `programs` map."""
+_PER_CPU = ("counted", "memos")
 
 
 class Pins:
@@ -32,6 +33,7 @@ class Pins:
         self.layout = self._mount / program.layout_hash()
         self.maps: dict[str, Map] = {}
         self.epoch: Word | None = None
+        self._plugs: Word | None = None
         self.adopted = False
 
     def open(self) -> None:
@@ -47,8 +49,8 @@ class Pins:
         self.adopted = had_entry and not self.other_layouts()
         for path in sorted((self.layout / "maps").iterdir()):
             if path.name != "programs":
-                self.maps[path.name] = Map(self._bpf, path, possible_cpus() if path.name == "counted" else 1)
-        self.epoch = Word(self.maps["epoch"])
+                self.maps[path.name] = Map(self._bpf, path, possible_cpus() if path.name in _PER_CPU else 1)
+        self.epoch, self._plugs = Word(self.maps["epoch"]), Word(self.maps["plugs"])
 
     def _load(self, current: Path) -> None:
         built = program.build_program(self._cache)
@@ -85,10 +87,16 @@ class Pins:
         """Folders of pins that are not this layout's (the kernel puts files of its own beside them)."""
         return [path for path in self._mount.iterdir() if path.is_dir() and path != self.layout]
 
+    def replugged(self) -> None:
+        """To be called after every change of `ports` or `links`: what programs remember of them no longer holds."""
+        assert self._plugs is not None
+        self._plugs.store(self._plugs.load() + 1)
+
     def close(self) -> None:
-        if self.epoch is not None:
-            self.epoch.close()
-            self.epoch = None
+        for word in (self.epoch, self._plugs):
+            if word is not None:
+                word.close()
+        self.epoch = self._plugs = None
         for opened in self.maps.values():
             opened.close()
         self.maps = {}

@@ -125,6 +125,7 @@ class Ports:
         self._count(self.plugged)
         self.maps["links"].update(links)
         self.maps["ports"].update({key: value for key, value in ports.items() if held.get(key) != value})
+        self._pins.replugged()
         with self._pins.entry("port") as program:
             for ifindex in self.plugged.values():
                 attach(self.netlink, ifindex, program)
@@ -137,6 +138,7 @@ class Ports:
         self.maps["ports"].remove(key for key in held if key not in there)
         links = self.maps["links"].dump()
         self.maps["links"].remove(key for key in links if int.from_bytes(key, "little") not in self.plugged)
+        self._pins.replugged()
         return held
 
     def _count(self, numbers: Mapping[int, int]) -> None:
@@ -164,6 +166,7 @@ class Ports:
         if held is None or held[:4] != struct.pack("<I", ifindex):
             self.maps["links"].put(own, _LINK.pack(ifindex, 0, 0))
         self.maps["ports"].put(struct.pack("<I", ifindex), own)
+        self._pins.replugged()
         with self._pins.entry("port") as program:
             attach(self.netlink, ifindex, program, replace=self._live)
         self.netlink.link("set", index=ifindex, state="up")
@@ -212,6 +215,7 @@ class Ports:
         self.maps["links"].remove([own])
         if held is not None:
             self.maps["ports"].remove([held[:4]])
+        self._pins.replugged()
         self._discard(number)
         self.maps["counted"].remove([own])
 

@@ -14,7 +14,7 @@ from scapy.all import ICMP, IP, TCP, UDP, Ether, Raw
 from azlan.compiler.compile import Compiler
 from azlan.contract.engine import Flow, Verdict
 from azlan.contract.world import Nic, World
-from azlan.engines.bpf.engine import COUNTERS, key_of
+from azlan.engines.bpf.engine import COUNTERS, key_of, totals
 from azlan.engines.bpf.namespaces import inside
 from azlan.engines.bpf.render import part_id
 from azlan.engines.model import View, judge
@@ -84,12 +84,8 @@ class Judge:
 
     def totals(self) -> list[int]:
         """Each counter summed over NICs and CPUs."""
-        totals = [0] * len(COUNTERS)
-        for value in self._maps["counted"].dump().values():
-            words = struct.unpack(f"<{len(value) // 8}Q", value)
-            for index in range(len(COUNTERS)):
-                totals[index] += sum(words[index::40])
-        return totals
+        counted = [totals(value) for value in self._maps["counted"].dump().values()]
+        return [sum(one[name] for one in counted) for name in COUNTERS]
 
     def run(self, program: str, packet: bytes) -> tuple[str, bytes]:
         """The one counter that went up (`delivered` or why not), and the packet as it left."""
@@ -103,7 +99,7 @@ class Judge:
             bpf = self._engine._bpf
             bpf.call("bpf_prog_test_run_opts", program, self._programs[program], ctypes.byref(options))
         after = self.totals()
-        changed = [name for name, a, b in zip(COUNTERS, before, after, strict=True) if a != b and name != "bytes"]
+        changed = [name for name, a, b in zip(COUNTERS, before, after, strict=True) if a != b]
         assert len(changed) == 1, changed
         assert (options.retval == REDIRECT) == (changed == ["delivered"])
         return changed[0], out.raw[: options.data_size_out]

@@ -142,20 +142,16 @@ static long consider(__u32 index, struct question *q)
 	return 1;
 }
 
-__noinline int ask(const struct question *asked, __u64 rules_part, __u64 at)
+/* bpf_loop wants the question on the stack of whoever calls it: so this is no function of its own. */
+static __always_inline int ask(struct question *q, __u64 rules_part, __u64 at)
 {
-	struct question q;
-
 	if (!rules_part)
 		return 1;
-	if (!asked)
-		return 0;
-	q = *asked; /* bpf_loop wants it on this function's stack */
-	q.allow = 0;
-	q.content = resolve(rules_part, at);
-	if (q.content)
-		bpf_loop(MAX_RULES, consider, &q, 0);
-	return q.allow;
+	q->allow = 0;
+	q->content = resolve(rules_part, at);
+	if (q->content)
+		bpf_loop(MAX_RULES, consider, q, 0);
+	return q->allow;
 }
 
 /* One NIC's side of a packet: what it sees of it, and its rules. */
@@ -212,14 +208,11 @@ __noinline int admit(struct packet *p, struct side *s)
 	q.destination_tags = classify(s->vnet, s->destination, p->epoch);
 	q.source_port = s->outbound ? s->key.tuple.near_port : s->key.tuple.far_port;
 	q.destination_port = s->outbound ? s->key.tuple.far_port : s->key.tuple.near_port;
-	if (s->outbound) {
-		if (!ask(&q, s->nic_rules, p->epoch))
-			return DROP_NIC_OUT;
-		return ask(&q, s->subnet_rules, p->epoch) ? 0 : DROP_SUBNET_OUT;
-	}
-	if (!ask(&q, s->subnet_rules, p->epoch))
-		return DROP_SUBNET_IN;
-	return ask(&q, s->nic_rules, p->epoch) ? 0 : DROP_NIC_IN;
+	if (!ask(&q, s->outbound ? s->nic_rules : s->subnet_rules, p->epoch))
+		return s->outbound ? DROP_NIC_OUT : DROP_SUBNET_IN;
+	if (!ask(&q, s->outbound ? s->subnet_rules : s->nic_rules, p->epoch))
+		return s->outbound ? DROP_SUBNET_OUT : DROP_NIC_IN;
+	return 0;
 }
 
 /* All sides have admitted the packet: hold the flow at this one. */

@@ -139,9 +139,41 @@ struct settings {
 	__u8 pad[2];
 };
 
-#define COUNTERS 40
+#define COUNTERS 32
 struct counters {
-	__u64 values[COUNTERS];
+	struct {
+		__u64 packets, bytes;
+	} of[COUNTERS];
+};
+
+/* A drop that is told to user space: the first of its NIC and reason, then one in a while with how many there were. */
+#define TELL_SECONDS 10
+#define TOLD_BYTES 64
+struct told_key {
+	__u64 nic;
+	__u32 reason, pad;
+};
+struct told {
+	__u64 at, since; /* when last; packets dropped since */
+};
+struct drop {
+	__u64 nic, packets;
+	__u32 reason, bytes;
+	__u32 vlan; /* tag that the kernel took off the frame, or 0 */
+	__u32 length; /* of what follows: the packet's first bytes */
+	__u8 head[TOLD_BYTES];
+};
+
+/* What a CPU found for packets from one port from one address to another: all that depends on the World and on what is
+ * plugged alone. It holds for one epoch, one count of `plugs`, and a second at most. */
+#define MEMOS 2048
+#define MEMO_NS 1000000000ULL
+struct memo {
+	__u64 epoch, until;
+	__u32 plugs, ifindex, source, destination;
+	__u64 from, to; /* NICs' part ids */
+	__u8 from_mac[6], to_mac[6];
+	__u32 to_ifindex;
 };
 
 #define MAP(name_, type_, entries_, flags_, key_, value_)  \
@@ -157,6 +189,8 @@ struct counters {
 
 /* The one number that flips a change; user space stores it as one aligned word through mmap. */
 MAP(epoch, BPF_MAP_TYPE_ARRAY, 1, BPF_F_MMAPABLE, __u32, __u64);
+/* Raised, likewise, after every change of `ports` or `links`. */
+MAP(plugs, BPF_MAP_TYPE_ARRAY, 1, BPF_F_MMAPABLE, __u32, __u64);
 MAP(settings, BPF_MAP_TYPE_ARRAY, 1, 0, __u32, struct settings);
 MAP(programs, BPF_MAP_TYPE_PROG_ARRAY, 2, 0, __u32, __u32);
 
@@ -185,3 +219,9 @@ HASH(slots, 524288, struct slot_key, struct flow_key);
 HASH(heads, 131072, __u64, __u64);
 MAP(fragments, BPF_MAP_TYPE_LRU_HASH, 16384, 0, struct fragment_key, struct fragment);
 MAP(counted, BPF_MAP_TYPE_PERCPU_HASH, 131072, BPF_F_NO_PREALLOC, __u64, struct counters);
+MAP(told, BPF_MAP_TYPE_LRU_HASH, 4096, 0, struct told_key, struct told);
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 262144);
+} drops SEC(".maps");
+MAP(memos, BPF_MAP_TYPE_PERCPU_ARRAY, MEMOS, 0, __u32, struct memo);

@@ -9,10 +9,9 @@
 
 #include "layout.h"
 
-/* Two counters, then the reasons in the order of azlan.contract.engine.Drop: a unit test compares them. */
+/* One counter, then the reasons in the order of azlan.contract.engine.Drop: a unit test compares them. */
 enum counter {
 	COUNT_DELIVERED,
-	COUNT_BYTES,
 	DROP_UNKNOWN_PORT,
 	DROP_MALFORMED,
 	DROP_NOT_IP,
@@ -59,7 +58,7 @@ enum counter {
 
 struct packet {
 	__u64 epoch, now;
-	__u32 source, destination;
+	__u32 plugs, source, destination;
 	struct tuple flow; /* as the sender sees it; of an ICMP error: the flow it quotes */
 	__u16 bytes, fragment_bits, id;
 	__u8 protocol, tcp_flags, fragment, quoting;
@@ -76,12 +75,52 @@ __noinline int count(__u64 nic, __u32 what, __u32 bytes)
 
 		c = bpf_map_lookup_elem(&counted, &fabric);
 		if (!c)
-			return TC_ACT_SHOT;
+			return 0;
 	}
-	if (what < COUNTERS)
-		c->values[what]++;
-	if (what == COUNT_DELIVERED)
-		c->values[COUNT_BYTES] += bytes;
+	if (what < COUNTERS) {
+		c->of[what].packets++;
+		c->of[what].bytes += bytes;
+	}
+	return 0;
+}
+
+/* Tell of a drop, unless one of this NIC and reason was told of just now. The reader looks once a second: no wake-up. */
+static __noinline void tell(struct __sk_buff *skb, __u64 nic, __u32 why)
+{
+	struct told_key key = { .nic = nic, .reason = why };
+	struct told fresh = { .at = bpf_ktime_get_boot_ns() }, *t = bpf_map_lookup_elem(&told, &key);
+	__u64 length = skb->len < TOLD_BYTES ? skb->len : TOLD_BYTES, packets = 1;
+	struct drop *d;
+
+	if (!t) {
+		bpf_map_update_elem(&told, &key, &fresh, BPF_ANY);
+	} else {
+		__sync_fetch_and_add(&t->since, 1);
+		if (fresh.at - t->at < TELL_SECONDS * SECOND)
+			return;
+		t->at = fresh.at;
+		packets = t->since;
+		t->since = 0;
+	}
+	d = bpf_ringbuf_reserve(&drops, sizeof(*d), 0);
+	if (!d)
+		return;
+	d->nic = nic;
+	d->packets = packets;
+	d->reason = why;
+	d->bytes = skb->len;
+	d->vlan = skb->vlan_present ? skb->vlan_tci | 0x10000 : 0;
+	d->length = length;
+	asm volatile("" : "+r"(length)); /* so that the verifier sees the bounds of what it is handed */
+	if (length < ETH_HLEN || length > TOLD_BYTES || bpf_skb_load_bytes(skb, 0, d->head, length))
+		d->length = 0;
+	bpf_ringbuf_submit(d, BPF_RB_NO_WAKEUP);
+}
+
+__noinline int drop(struct __sk_buff *skb, __u64 nic, __u32 why)
+{
+	count(nic, why, skb->len);
+	tell(skb, nic, why);
 	return TC_ACT_SHOT;
 }
 
