@@ -91,7 +91,7 @@ class Protocol:
         if isinstance(target, Page):
             return await self._page(call, target)
         if isinstance(target, Collection):
-            return self._collection(call, target)
+            return await self._collection(call, target)
         if target.action is not None:
             return await self._action(call, target)
         return await self._item(call, target)
@@ -135,7 +135,7 @@ class Protocol:
         if call.method not in ("GET", "HEAD"):
             raise _method_not_allowed(call)
         if page.name == "resources" and not rest:
-            return Answer(200, listing.list_resources(core, call.request(), scope, _link(call)))
+            return Answer(200, await listing.list_resources(core, call.request(), scope, _link(call)))
         if page.name == "" and not rest:
             return Answer(200, pages.subscription(core, scope.subscription))
         if page.name == "locations" and not rest:
@@ -166,10 +166,11 @@ class Protocol:
                 f"/subscriptions/{scope.subscription}",
             )
 
-    def _collection(self, call: Call, target: Collection) -> Answer:
+    async def _collection(self, call: Call, target: Collection) -> Answer:
         if call.method != "GET":
             raise _method_not_allowed(call)
-        return Answer(200, listing.list_type(self.core, call.request(), target.declared, target.scope, _link(call)))
+        found = await listing.list_type(self.core, call.request(), target.declared, target.scope, _link(call))
+        return Answer(200, found)
 
     async def _item(self, call: Call, target: Item) -> Answer:
         core, request = self.core, call.request()

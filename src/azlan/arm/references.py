@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from azlan.arm.documents import walk
-from azlan.arm.registry import Registry
+from azlan.arm.registry import Place, Registry
 from azlan.arm.resource import Operation, Read, Reference, ResourceType
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, parse_id
@@ -21,15 +20,30 @@ Found = tuple[str, Reference, str]
 
 
 def references_of(registry: Registry, declared: ResourceType, body: Mapping[str, Any]) -> Iterator[Found]:
-    """Every reference in a row's body, those of its inline children included."""
-    for prefix, owner in (
-        ("", declared),
-        *((f"properties.{c.inline}[].", c) for c in registry.inline_children(declared)),
-    ):
-        for reference in owner.references:
-            for path, text in walk(body, prefix + reference.path):
-                if text is not None:
-                    yield path, reference, text
+    """Every reference in a row's body, those of its inline children included, in the order of their declaration."""
+    places: list[tuple[int, Found]] = []
+    _gather(registry.places(declared), body, "", places)
+    for _, found in sorted(places, key=lambda place: place[0]):
+        yield found
+
+
+def _gather(place: Place, document: Mapping[str, Any], at: str, found: list[tuple[int, Found]]) -> None:
+    """One walk for all references: a document is followed only where one may be."""
+    for name, value in document.items():
+        there = place.members.get(name.lower())
+        if there is not None and value is not None:
+            _look(there, value, f"{at}.{name}" if at else name, found)
+
+
+def _look(place: Place, value: Any, path: str, found: list[tuple[int, Found]]) -> None:
+    if place.reference is not None:
+        found.append((place.order, (path, place.reference, value)))
+    if place.members and isinstance(value, dict):
+        _gather(place, value, path, found)
+    if place.items is not None and isinstance(value, list):
+        for index, item in enumerate(value):
+            if item is not None:
+                _look(place.items, item, f"{path}[{index}]", found)
 
 
 def parse_reference(path: str, reference: Reference, text: Any) -> ResourceId:

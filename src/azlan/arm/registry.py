@@ -42,6 +42,27 @@ class CompiledRoute:
 
 
 @dataclass
+class Place:
+    """Where in a document of a type references may be: a tree of the paths that are declared."""
+
+    members: dict[str, Place] = field(default_factory=dict)
+    """By lower-case name."""
+    items: Place | None = None
+    """Of a list."""
+    reference: Reference | None = None
+    order: int = 0
+    """Of the reference among those of its type."""
+
+    def add(self, path: str, reference: Reference, order: int) -> None:
+        at = self
+        for step in path.lower().split("."):
+            at = at.members.setdefault(step.removesuffix("[]"), Place())
+            if step.endswith("[]"):
+                at.items = at = at.items or Place()
+        at.reference, at.order = reference, order
+
+
+@dataclass
 class Registry:
     """All types by lower-case name, and the routes. Filled once, at start."""
 
@@ -50,6 +71,7 @@ class Registry:
     _children: dict[str, list[ResourceType]] = field(default_factory=dict)
     _inline: dict[str, tuple[ResourceType, ...]] = field(default_factory=dict)
     _references: dict[tuple[str, str], Reference] = field(default_factory=dict)
+    _places: dict[str, Place] = field(default_factory=dict)
 
     @classmethod
     def discover(cls, package: str = "azlan.providers") -> Registry:
@@ -112,6 +134,12 @@ class Registry:
                 owner, prefix = self.types[declared.parent.lower()], f"properties.{declared.inline}[]."
             for reference in declared.references:
                 self._references[owner.type.lower(), (prefix + reference.path).lower()] = reference
+        for declared in self.types.values():
+            place = self._places[declared.type.lower()] = Place()
+            owned = [("", declared), *((f"properties.{c.inline}[].", c) for c in self.inline_children(declared))]
+            paths = [(prefix + reference.path, reference) for prefix, owner in owned for reference in owner.references]
+            for order, (path, reference) in enumerate(paths):
+                place.add(path, reference, order)
 
     def find(self, name: str) -> ResourceType | None:
         return self.types.get(name.lower())
@@ -129,6 +157,10 @@ class Registry:
 
     def inline_children(self, declared: ResourceType) -> tuple[ResourceType, ...]:
         return self._inline.get(declared.type.lower(), ())
+
+    def places(self, declared: ResourceType) -> Place:
+        """Where a row's document may refer to something, in its inline children too."""
+        return self._places[declared.type.lower()]
 
     def children(self, declared: ResourceType) -> tuple[ResourceType, ...]:
         return tuple(self._children.get(declared.type.lower(), ()))

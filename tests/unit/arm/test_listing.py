@@ -1,7 +1,9 @@
 """Lists: by scope, filtered, in pages that stay stable; `az resource list`."""
 
+import asyncio
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from azlan.arm import listing
@@ -150,3 +152,21 @@ def test_a_filter_that_is_not_known_is_refused(text: str) -> None:
 
 def test_the_short_form_has_tags_even_where_there_are_none() -> None:
     assert short_form(row("a", location="x"))["tags"] == {}
+
+
+async def test_others_are_answered_while_a_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "SLICE_SECONDS", 0)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    made = await listing._sliced(range(5), lambda number: {"number": number, "turns": turns})
+    task.cancel()
+    found = [msgspec.json.decode(document) for document in made]
+    assert [document["number"] for document in found] == [0, 1, 2, 3, 4]
+    assert [document["turns"] for document in found] == [0, 1, 2, 3, 4]
