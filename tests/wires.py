@@ -81,10 +81,10 @@ class Outcome:
         return {key: count for key, count in self.risen.items() if key[1] != "delivered"}
 
 
-def packets(flow: Flow, mac: str, number: int, shape: str, *, again: bool, middle: bool) -> Sent:
+def packets(flow: Flow, mac: str, number: int, serial: int, shape: str, *, middle: bool) -> Sent:
     """A flow's packet, `number` its own: `small`, `large` (the whole MTU) or in two `fragments`. `again`: the second of
     the flow; `middle`: from its middle, where it is one of TCP."""
-    token = TOKEN.pack(b"azln", 2 * number + again)
+    token = TOKEN.pack(b"azln", serial)
     data = token + bytes(1440 if shape != "small" else 12)
     ports = struct.pack("!HH", flow.source_port, flow.destination_port)
     match flow.protocol:
