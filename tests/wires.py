@@ -32,7 +32,6 @@ PATIENCE = 3.0
 TTL = 57
 CHECKSUM_AT = {1: 2, 6: 16, 17: 6}
 """Protocol → where its checksum stands."""
-"""Counters a CPU (layout.h)."""
 TOKEN = struct.Struct("!4sI")
 SILENT = "table ip silent { chain output { type filter hook output priority filter; policy drop; }; }\n"
 
@@ -82,8 +81,8 @@ class Outcome:
 
 
 def packets(flow: Flow, mac: str, number: int, serial: int, shape: str, *, middle: bool) -> Sent:
-    """A flow's packet, `number` its own: `small`, `large` (the whole MTU) or in two `fragments`. `again`: the second of
-    the flow; `middle`: from its middle, where it is one of TCP."""
+    """A packet of the flow `number`, `serial` its own: `small`, `large` (the whole MTU) or in two `fragments`; `middle`:
+    from the flow's middle, where it is one of TCP."""
     token = TOKEN.pack(b"azln", serial)
     data = token + bytes(1440 if shape != "small" else 12)
     ports = struct.pack("!HH", flow.source_port, flow.destination_port)
