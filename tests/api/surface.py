@@ -32,6 +32,7 @@ from azlan.arm.registry import GROUP_TYPE, CompiledRoute, Registry
 from azlan.arm.resource import ResourceType
 from client import ArmClient
 
+WATCHERS = "Microsoft.Network/networkWatchers"
 GUID = "5f2c1c1e-0c65-4f0c-8f0c-0d5a3a1a7a01"
 ROLE = "5f2c1c1e-0c65-4f0c-8f0c-0d5a3a1a7a02"
 
@@ -47,6 +48,7 @@ EXAMPLES = {
     ADDRESSES: f"{ADDRESSES}/ip-1",
     BASTIONS: f"{BASTIONS}/bastion",
     VMS: f"{VMS}/vm-1",
+    WATCHERS: f"{WATCHERS}/watcher",
     DISKS: f"{DISKS}/disk-free",
     DEPLOYMENTS: f"{DEPLOYMENTS}/deployed",
     ASSIGNMENTS: f"{ASSIGNMENTS}/{GUID}",
@@ -58,6 +60,8 @@ EXAMPLES = {
 MORE: tuple[tuple[str, dict[str, Any]], ...] = (
     (f"{GROUPS}/nsg-1/securityRules/ssh", rule(1000)),
     (f"{DEPLOYMENTS}/deployed", deployment()),
+    # One a region: that of the estate came with its networks, in a group of its own.
+    (f"{WATCHERS}/watcher", {"location": "westeurope", "properties": {}}),
     (
         f"@sub/providers/{DEFINITIONS}/{ROLE}",
         {"properties": {"roleName": "spare", "permissions": [{"actions": []}], "assignableScopes": ["@sub"]}},

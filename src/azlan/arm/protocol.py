@@ -62,9 +62,6 @@ class RouteCall:
     def preflight(self, id: ResourceId, body: Json) -> Iterable[ArmError]:
         return self._registry.preflight(id, body)
 
-    def authorize(self, action: str, scope: str) -> None:
-        self._core.authorization.check(self._snapshot, self.principal, action, scope)
-
     async def events(self, scope: str, since: str, until: str, most: int, before: int | None = None) -> Sequence[Json]:
         return await self._core.store.events(scope, since, most, until=until, before=before)
 
@@ -97,7 +94,10 @@ class Protocol:
         return await self._item(call, target)
 
     async def _route(self, call: Call, route: Any, params: Mapping[str, str]) -> Answer:
-        if not route.tenant_level:
+        if route.scope is not None:
+            snapshot = self.core.store.snapshot
+            self.core.authorization.check(snapshot, call.principal, route.permission, route.scope(params, call.query))
+        elif not route.tenant_level:
             self._check_route(call, route.permission)
         body = parse_json(call.body, route.tolerant_json)
         answer = await route.handler(RouteCall(self.core, call, params, body))

@@ -286,10 +286,6 @@ class RouteContext(Read, Protocol):
         """As of `Write`."""
         ...
 
-    def authorize(self, action: str, scope: str) -> None:
-        """Raises 403 AuthorizationFailed where the caller may not do `action` at the id `scope`."""
-        ...
-
     async def events(self, scope: str, since: str, until: str, most: int, before: int | None = None) -> Sequence[Json]:
         """Activity-log events of a resource and what is below it, newest first: number, time, resource, operation,
         status, caller, correlation, description. Times are ISO 8601; `before` is the number of the event to go on from."""
@@ -308,7 +304,8 @@ class Route:
     handler: Callable[[RouteContext], Awaitable[Any]]
     permission: str
     tenant_level: bool = False
-    """The handler itself asks what the caller may: `permission` is not looked at."""
+    scope: Callable[[Mapping[str, str], Mapping[str, str]], str] | None = None
+    """(path parameters, query) → the id at which `permission` must be held, where the path alone does not say it."""
     tolerant_json: bool = False
     """As of `ResourceType`."""
 
