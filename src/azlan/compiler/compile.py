@@ -20,6 +20,10 @@ from azlan.contract import facts, world
 from azlan.contract.facts import Facts, Key
 from azlan.contract.world import AnyPart, Lineage, PartKey, World
 
+V = TypeVar("V")
+
+Claimed = tuple[tuple[PartKey, ...], ...]
+
 
 class Compiler:
     """Compiles one history of facts. Feed it every revision in order, or any, at the price of compiling everything."""
@@ -41,6 +45,8 @@ class Compiler:
         """Subnet → its NICs, sorted."""
         self._subnet_of: dict[Key, Key] = {}
         """NIC that has a part → its subnet."""
+        self._claimed: dict[Key, Claimed] = {}
+        """Owner → what it claims, a subnet's NICs in one piece: told to be the same without looking at each."""
 
     def compile(self, facts: Facts) -> World:
         """The World of these facts. Dangling references raise nothing: what depends on them is left out."""
@@ -54,7 +60,9 @@ class Compiler:
         claims = Draft(self._claims, whole)
         self._compile(touched, parts)
         for owner in touched.owners:
-            claims.put(owner, self._claims_of(owner, parts))
+            claimed = self._claims_of(owner, parts)
+            if whole or self._claimed.get(owner) != claimed:
+                claims.put(owner, self._claim(owner, claimed))
         self.compiled_parts = parts.constructed
         self._parts, self._claims, self._seen = parts.finish(), claims.finish(), facts.revision
         return World(
@@ -142,7 +150,14 @@ class Compiler:
 
     # Claims
 
-    def _claims_of(self, owner: Key, parts: Draft[AnyPart]) -> tuple[PartKey, ...] | None:
+    def _claim(self, owner: Key, claimed: Claimed | None) -> tuple[PartKey, ...] | None:
+        if claimed is None:
+            self._claimed.pop(owner, None)
+            return None
+        self._claimed[owner] = claimed
+        return tuple(chain.from_iterable(claimed))
+
+    def _claims_of(self, owner: Key, parts: Draft[AnyPart]) -> Claimed | None:
         """The parts that an owner's facts make or change; None for an owner that is gone.
 
         A subnet's reach to its NICs, whose gates it sets; a peering's to both VNets.
@@ -174,10 +189,7 @@ class Compiler:
                     keys.append(f"machine:{fact.id}")
         for vnet in vnets:
             keys += (vnet_key(vnet), *self._groups_of.get(vnet, ()))
-        return (*(key for key in keys if key in parts), *chain.from_iterable(nics))
-
-
-V = TypeVar("V")
+        return (tuple(key for key in keys if key in parts), *nics)
 
 
 class Draft(Generic[V]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -133,6 +134,25 @@ def test_a_flip_of_a_peering_compiles_the_same_number_of_parts_whatever_the_numb
         "vnet:/a", "vnet:/b", "routes:/a|", "routes:/b|",
     }  # fmt: skip
     assert len(world.parts) == nics + 6
+
+
+def test_a_flip_takes_no_more_memory_with_2000_nics_than_with_10() -> None:
+    peaks = []
+    for nics in (10, 2000):
+        cloud = Cloud()
+        cloud.owners |= {
+            f"/n{i}": (nic(f"n{i}", "ab"[i % 2], f"10.{i % 2}.{1 + i // 2 // 250}.{4 + i // 2 % 250}"),)
+            for i in range(nics)
+        }
+        peered(cloud)
+        cloud.owners |= {"/a": vnet("a", "10.0.0.0/16", half("a", "b", "10.1.0.0/16", access=False))}
+        cloud.revision += 1
+        given = Facts(cloud.revision, cloud.owners, cloud.revision - 1, frozenset({"/a"}))
+        tracemalloc.start()
+        cloud.compiler.compile(given)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0], peaks
 
 
 def test_a_new_nic_is_one_part() -> None:

@@ -132,6 +132,20 @@ def test_a_rule_with_everything() -> None:
     }
 
 
+def test_long_address_sets_are_told_apart_and_equal_ones_shared() -> None:
+    tens = AddressSet(prefixes=tuple(f"10.{n}.0.0/16" for n in range(3)))
+    twenties = AddressSet(prefixes=tuple(f"20.{n}.0.0/16" for n in range(4)))
+    rules = (security_rule("a", sources=tens, destinations=twenties), security_rule("b", sources=twenties))
+    entries = render.render_rules(RuleSet(id="g", inbound=rules, outbound=()), CONTENT)
+    numbers = [struct.unpack_from("<2I", value) for value in entries["rules"].values()]
+    assert numbers == [(1, 2), (2, 0)]
+    assert set(entries["sets"]) == {
+        word(96 + 16) + HEAD + word(number) + bytes([first, second, 0, 0])
+        for number, first, count in ((1, 10, 3), (2, 20, 4))
+        for second in range(count)
+    }
+
+
 def test_a_rule_with_many_port_ranges_becomes_several_with_one_outcome() -> None:
     ports = tuple((port, port) for port in range(1, 10))
     deny = security_rule("deny", allow=False)
