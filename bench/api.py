@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from bench.clouds import Arm, Client, Cloud, Lab, free_port, polled, vnet, vnet_id
+from bench.clouds import Arm, Client, Cloud, Lab, free_port, polled, processor_seconds, vnet, vnet_id
 from bench.figures import Aim, Result, quantile, rounds
 
 SIZES = (10, 1_000, 10_000)
@@ -24,6 +24,8 @@ VERBS = ("GET", "PUT", "list a group", "list a page of all")
 Send = Callable[[Client, int], float]
 """One request; the seconds it took."""
 POLL_SECONDS = 0.01
+SETTLE_SECONDS = 0.1
+"""After a turn: what its last requests began belongs to what they cost."""
 
 
 def run(lab: Lab, quick: bool) -> Result:
@@ -37,7 +39,8 @@ def run(lab: Lab, quick: bool) -> Result:
             _measure(result, clouds, bare, clients, 5 if quick else 9)
     result.notes.append(
         "Seconds from the first byte sent to the last received; PUT replaces a VNet (its answer comes when it is durable, "
-        "as the bare application's does). A list of all is its first page of 1,000."
+        "as the bare application's does). A list of all is its first page of 1,000. Processor time is the server process's for "
+        "each request; that of a PUT has in it what its operation and the polls for it cost."
     )
     return result
 
@@ -71,33 +74,54 @@ class _Bare:
         self._process.wait(30)
         self._folder.cleanup()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def client(self) -> Client:
         return Client(self.port, self._cloud.context)
 
 
 def _measure(result: Result, clouds: dict[int, tuple[Cloud, Arm]], bare: _Bare, clients: int, count: int) -> None:
+    pids = {size: cloud.pids()["control"] for size, (cloud, _) in clouds.items()}
     for verb in VERBS:
         requests = 10 if "page" in verb else 40 if clients == 1 else 15
         samples: dict[str, list[list[float]]] = {}
+        spent: dict[str, list[float]] = {}
         subjects: dict[str, Callable[[], float]] = {}
         opened: list[Client] = []
         for size, (_, arm) in clouds.items():
-            for name, connect, send in (
-                (f"azlan {size}", lambda arm=arm: arm.again().client, _azlan(verb, arm, size)),
-                (f"bare {size}", bare.client, _bare(verb, size)),
+            for name, pid, connect, send in (
+                (f"azlan {size}", pids[size], lambda arm=arm: arm.again().client, _azlan(verb, arm, size)),
+                (f"bare {size}", bare.pid, bare.client, _bare(verb, size)),
             ):
                 held = [connect() for _ in range(clients)]
                 opened += held
-                samples[name] = []
-                subjects[name] = _subject(held, send, requests, samples[name])
+                samples[name], spent[name] = [], []
+                subjects[name] = _metered(
+                    _subject(held, send, requests, samples[name]), pid, requests * clients, spent[name]
+                )
         for subject in subjects.values():
             subject()  # warm
-        for kept in samples.values():
+        for kept in (*samples.values(), *spent.values()):
             kept.clear()
         rounds(count, subjects)
         for client in opened:
             client.close()
-        _report(result, verb, clients, list(clouds), samples)
+        _report(result, verb, clients, list(clouds), samples, spent)
+
+
+def _metered(turn: Callable[[], float], pid: int, requests: int, spent: list[float]) -> Callable[[], float]:
+    """The turn; what the server spent on each of its requests is kept, too."""
+
+    def metered() -> float:
+        before = processor_seconds(pid)
+        value = turn()
+        time.sleep(SETTLE_SECONDS)
+        spent.append((processor_seconds(pid) - before) / requests)
+        return value
+
+    return metered
 
 
 def _subject(held: list[Client], send: Send, requests: int, kept: list[list[float]]) -> Callable[[], float]:
@@ -173,7 +197,14 @@ def _took(client: Client, method: str, target: str, body: bytes = b"") -> tuple[
     return seconds, head
 
 
-def _report(result: Result, verb: str, clients: int, sizes: list[int], samples: dict[str, list[list[float]]]) -> None:
+def _report(
+    result: Result,
+    verb: str,
+    clients: int,
+    sizes: list[int],
+    samples: dict[str, list[list[float]]],
+    spent: dict[str, list[float]],
+) -> None:
     who = "one client" if clients == 1 else f"{clients} clients"
     p50 = {name: [quantile(times, 0.5) * 1000 for times in kept] for name, kept in samples.items()}
     p95 = {name: [quantile(times, 0.95) * 1000 for times in kept] for name, kept in samples.items()}
@@ -182,9 +213,12 @@ def _report(result: Result, verb: str, clients: int, sizes: list[int], samples: 
         result.add("    p95", "ms", p95[f"azlan {size}"])
         aim = Aim(2.0) if verb == "PUT" else None
         result.ratio("    p50 over the bare application's", p50[f"azlan {size}"], p50[f"bare {size}"], aim)
+        result.add("    processor time", "ms", [1000 * seconds for seconds in spent[f"azlan {size}"]])
+        result.ratio("    processor time over the bare application's", spent[f"azlan {size}"], spent[f"bare {size}"])
     if verb == "list a page of all":
         return
     first = sizes[0]
     for size in sizes[1:]:
         aim = Aim(1.1) if size == 10_000 else None
         result.ratio(f"    p50 at {size:,} over at {first}", p50[f"azlan {size}"], p50[f"azlan {first}"], aim)
+        result.ratio(f"    processor time at {size:,} over at {first}", spent[f"azlan {size}"], spent[f"azlan {first}"])
