@@ -52,7 +52,6 @@ from azlan.services.administration import Administration, admin_token
 from azlan.services.bastion import BastionSessions
 from azlan.services.cloud import CloudMetadata
 from azlan.services.directory import Directory
-from azlan.services.dns import AzureDns
 from azlan.services.extensions import ExtensionMirror
 from azlan.services.identity import Identity
 from azlan.services.portal import Portal
@@ -63,6 +62,7 @@ from azlan.services.vault import secret_file
 if TYPE_CHECKING:
     from azlan.engines.bpf.engine import BpfEngine
     from azlan.machines.containers import ContainerMachines
+    from azlan.services.dns import AzureDns
 
 log = structlog.get_logger(__name__)
 
@@ -195,10 +195,20 @@ async def build_control(
     runtime = Runtime(engine, machines, config.endpoint, lambda: loops.world)
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
-    dns = AzureDns(engine, lambda: loops.world) if isinstance(engine, Platform) else None
+    dns = _dns(engine, loops)
     process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
     process.asgi = await _surface(process, tokens, vault)
     return process
+
+
+def _dns(engine: Engine, loops: Loops) -> AzureDns | None:
+    """Azure's names, where packets move to ask for them."""
+    if not isinstance(engine, Platform):
+        return None
+    # Imported here alone: on the model engine nobody asks, and its library is a tenth of all imports.
+    from azlan.services.dns import AzureDns
+
+    return AzureDns(engine, lambda: loops.world)
 
 
 async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) -> Starlette:
