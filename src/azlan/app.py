@@ -32,6 +32,7 @@ from azlan.arm.registry import ASSIGNMENT_TYPE, DEFINITION_TYPE, Registry
 from azlan.arm.resource import SYSTEM, Json, Principal, Runtime
 from azlan.arm.rest import PREFIXES, arm_app
 from azlan.arm.roles import BUILT_IN
+from azlan.arm.schema import StoreError
 from azlan.arm.store import Meta, Store
 from azlan.arm.writes import Request
 from azlan.base.errors import ArmError
@@ -412,7 +413,10 @@ def main(arguments: list[str]) -> None:
     """`python -m azlan.app control|fabric|halt|destroy CONFIG`: what the supervisor and the command run."""
     role, file = arguments
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_of(role)) as runner:
-        runner.run(ROLES[role](config.load(Path(file))))
+        try:
+            runner.run(ROLES[role](config.load(Path(file))))
+        except StoreError as error:
+            sys.exit(f"azlan: {error}")
 
 
 def _loop_of(role: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

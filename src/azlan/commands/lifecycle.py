@@ -175,6 +175,7 @@ def _check_port(config: Config) -> None:
 def _await_api(config: Config, say: Say) -> None:
     """Return once the API answers and the fabric process has taken the World; CommandError with the log's end if not."""
     client, told = CloudClient(config, timeout=2.0), ""
+    first: dict[str, int] = {}  # one that takes its time to end is hardly ever seen to be away: its starts tell
     for _ in wait_until(time.monotonic() + START_SECONDS):
         if (now := _waiting_for(config, client)) is None:
             return
@@ -182,7 +183,8 @@ def _await_api(config: Config, say: Say) -> None:
             told = now
             say(now)
         for role, seen in read_seen(supervisor.state_file(config)).items():
-            if seen.restarts >= 3 and seen.process is None:
+            began = first.setdefault(role, seen.restarts)
+            if seen.restarts >= (3 if seen.process is None else began + 3):
                 raise CommandError(
                     f"The {role} process does not start: it {seen.why}.\n\n{_tail(supervisor.log_file(config, role))}",
                     "See: azlan doctor; the whole log: azlan logs; stop trying: azlan down",
