@@ -9,7 +9,7 @@ import structlog
 from hypothesis import settings
 from joserfc.jwk import RSAKey
 
-from counts import FULL, figures
+from counts import FULL, SEED, figures
 
 # A push is judged by what it changes, not by the dice: new examples are looked for by `make soak`.
 settings.register_profile("same each time", derandomize=True, deadline=None, print_blob=True)
@@ -38,6 +38,7 @@ RSAKey.import_key = staticmethod(_import_once)  # type: ignore[method-assign,ass
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(f"random worlds: AZLAN_SEED={SEED}")
     if figures:
         terminalreporter.section("measured")
         for line in figures:

@@ -6,8 +6,12 @@ Full counts also print what they measured at the end of the run (`conftest.py` h
 from __future__ import annotations
 
 import os
+import random
 
 FULL = os.environ.get("AZLAN_SOAK", "0") not in ("", "0")
+
+SEED = int(os.environ.setdefault("AZLAN_SEED", str(random.randrange(1 << 31) if FULL else 1)))
+"""Of random worlds: each run says which it had, and `AZLAN_SEED` set to it makes the same ones again."""
 
 figures: list[str] = []
 """What this run measured, a line each."""

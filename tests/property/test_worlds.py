@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from azlan.compiler.compile import Compiler
 from azlan.contract.facts import Facts
 from azlan.contract.world import World, decode_part, encode_part
 from azlan.engines.model import View, judge
-from counts import times
+from counts import SEED, times
 from reference import Reference
 from worlds import Network, Owners, facts_of, networks
 
@@ -26,6 +26,7 @@ def compiled(owners: Owners) -> World:
 
 @given(networks())
 @worlds_settings
+@seed(SEED)
 def test_reference_and_model_agree(network: Network) -> None:
     owners = network.owners
     reference = Reference(facts_of(owners))
@@ -40,17 +41,19 @@ def test_reference_and_model_agree(network: Network) -> None:
 
 @given(networks(), st.integers(0, 2**32))
 @worlds_settings
-def test_the_order_of_owners_does_not_matter(network: Network, seed: int) -> None:
+@seed(SEED)
+def test_the_order_of_owners_does_not_matter(network: Network, order: int) -> None:
     owners = network.owners
     names = list(owners)
-    random.Random(seed).shuffle(names)
+    random.Random(order).shuffle(names)
     assert compiled({name: owners[name] for name in names}) == compiled(owners)
 
 
 @given(networks(), networks(), networks(), st.integers(0, 2**32))
 @worlds_settings
-def test_any_way_there_ends_in_the_same_world(first: Network, second: Network, third: Network, seed: int) -> None:
-    order = random.Random(seed)
+@seed(SEED)
+def test_any_way_there_ends_in_the_same_world(first: Network, second: Network, third: Network, draw: int) -> None:
+    order = random.Random(draw)
     compiler = Compiler()
     current: Owners = {}
     world = compiler.compile(Facts(revision=0, by_owner=current))
@@ -78,6 +81,7 @@ def test_any_way_there_ends_in_the_same_world(first: Network, second: Network, t
 
 @given(networks())
 @worlds_settings
+@seed(SEED)
 def test_parts_survive_the_wire_and_claims_name_parts(network: Network) -> None:
     owners = network.owners
     world = compiled(owners)

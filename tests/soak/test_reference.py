@@ -23,7 +23,7 @@ from azlan.contract.engine import Flow, Verdict
 from azlan.contract.world import Nic, World
 from azlan.engines.bpf.outside import TRANSIT
 from azlan.engines.model import View, judge
-from counts import figures, times
+from counts import SEED, figures, times
 from fabric_kit import Cloud
 from reference import Fate, Reference
 from wires import FABRIC_MAC, OUTSIDE, TTL, Outcome, Wires, counted_at, packets, sound
@@ -51,7 +51,7 @@ def seeds() -> list[int]:
     given = os.environ.get("AZLAN_WORLD")
     if given:
         return [int(given)]
-    first = times(4000, random.randrange(1 << 31))
+    first = times(4000, random.Random(SEED).randrange(1 << 31))
     return list(range(first, first + WORLDS))
 
 
