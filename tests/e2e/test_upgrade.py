@@ -7,6 +7,7 @@ processes of this Azlan ╳ ─ of another program ╳ ─ of other tables ╳ �
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import select
@@ -176,6 +177,13 @@ def pins(cloud: Standing) -> tuple[set[str], set[str]]:
     return {path.name for path in layouts}, {path.name for one in layouts for path in one.glob("programs-*")}
 
 
+def dropped(cloud: Standing) -> list[dict[str, Any]]:
+    """What the log says of packets that no rule of vm-1 lets in."""
+    lines = (cloud.state / "logs" / "fabric.log").read_text().splitlines()
+    found = [json.loads(line) for line in lines if '"packet dropped"' in line]
+    return [one for one in found if one["reason"] == "nic_inbound_rule" and one["destination"] == "10.0.0.4:7003"]
+
+
 def announced(cloud: Standing) -> int:
     return (cloud.state / "logs" / "fabric.log").read_text().count("running flows were forgotten")
 
@@ -220,12 +228,20 @@ async def test_programs_and_tables_change_both_ways_under_traffic() -> None:
             answers.ask()
             await asyncio.sleep(0.3)
         end = time.monotonic()
+        await asyncio.sleep(1.5)  # until the log of drops was written once more
         records = await stream.end()
         answers.end()
         for record in records[:2]:
             assert record.packets
             assert not record.lost(), f"{len(record.lost())} of {len(record.packets)} packets were lost"
         assert not records[2].delivered(), "what no rule lets in came in"
+        told = dropped(cloud)
+        assert {(one["nic"].rpartition("/")[2], one["source"].split(":")[0]) for one in told} == {
+            ("vm-1-nic", "10.1.0.4")
+        }
+        most = len(records[2].packets) + len(answers.since(0, end))  # answers may be among those not told
+        assert 0 < sum(one["suppressed"] + 1 for one in told) <= most
+        assert len(told) < 1 + len(steps) + (end - spans[0][0] + 10) / 10
         for index, (begin, done, resets) in enumerate(spans):
             then = spans[index + 1][0] if index + 1 < len(spans) else end
             kept = [one.came for one in answers.since(begin, done)]
