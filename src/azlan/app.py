@@ -58,6 +58,7 @@ from azlan.services.identity import Identity
 from azlan.services.portal import Portal
 from azlan.services.signin import SignIn
 from azlan.services.tokens import Tokens
+from azlan.services.tunnels import BastionTunnels
 from azlan.services.vault import secret_file
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+BASTION = "Microsoft.Network/bastionHosts"
 _DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions"
 
 
@@ -196,6 +198,7 @@ async def build_control(
     runtime = Runtime(engine, machines, config.endpoint, lambda: loops.world)
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
+    store.in_force = loops.in_force
     dns = _dns(engine, loops)
     process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
     process.asgi = await _surface(process, tokens, vault)
@@ -231,9 +234,15 @@ async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) 
         declared = core.type_of(parsed)
         return core.get(Request(principal, declared.api_versions[0]), parsed)
 
-    bastion = BastionSessions(
-        tokens.authenticate, document, lambda machine: bastion_socket(config.run, config.mark, machine), config.endpoint
-    )
+    def hosts() -> dict[str, str]:
+        """Last part of a Bastion host's `dnsName` → its id."""
+        return {f"bst-{row.state['dnsGuid']}": str(row.id) for row in core.store.snapshot.list(BASTION)}
+
+    def socket_of(machine: str) -> Path:
+        return bastion_socket(config.run, config.mark, machine)
+
+    bastion = BastionSessions(tokens.authenticate, document, socket_of, config.endpoint)
+    tunnels = BastionTunnels(tokens.authenticate, document, hosts, bastion.address, socket_of, config.endpoint)
     arm = arm_app(core, tokens.authenticate)
     portal = await Portal.open(
         vault,
@@ -249,6 +258,7 @@ async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) 
         *ExtensionMirror(config.endpoint).routes(),
         *administration.routes(),
         *bastion.routes(),
+        *tunnels.routes(),
         *portal.routes(),
         *SignIn(identity).routes(),
         *identity.routes(),

@@ -142,7 +142,7 @@ class BastionSessions:
             )
         else:
             request = wire.Open(
-                address=self._address(principal, asked.target),
+                address=self.address(principal, asked.target),
                 port=asked.port,
                 username=asked.username,
                 password=asked.password,
@@ -155,8 +155,8 @@ class BastionSessions:
         socket = self._socket(f"machine:{bastion['id'].lower()}")
         return Ticket(principal, socket, request, bastion["id"], time.monotonic() + TICKET_SECONDS)
 
-    def _address(self, principal: Principal, target: str) -> str:
-        """The private address of a VM's primary NIC."""
+    def address(self, principal: Principal, target: str) -> str:
+        """The private address of a VM's primary NIC, for a caller who may read both. Raises ArmError."""
         machine = self._document(principal, target)
         nics = machine["properties"].get("networkProfile", {}).get("networkInterfaces", [])
         if not nics:

@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 """Below every version of Microsoft's extension, so that an index which has both prefers Microsoft's."""
 _NAME = "bastion"
 _SUMMARY = "Azure Bastion commands of a local cloud"
-_COMMANDS = ("create", "delete", "list", "show", "wait")
+_COMMANDS = ("create", "delete", "list", "show", "ssh", "tunnel", "wait")
 
 
 class ExtensionMirror:

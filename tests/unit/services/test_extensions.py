@@ -30,7 +30,7 @@ async def test_from_command_to_wheel(http: httpx.AsyncClient) -> None:
     """As az goes: the mirror of the metadata, the command tree, the index, the wheel, its digest."""
     mirror = (await http.get("/metadata/endpoints?api-version=2022-09-01")).json()["azmirrorStorageAccountResourceId"]
     tree = (await http.get(f"{mirror}/extensions/extensionCommandTree.json")).json()
-    assert set(tree["network"]["bastion"]) == {"create", "delete", "list", "show", "wait"}
+    assert set(tree["network"]["bastion"]) == {"create", "delete", "list", "show", "ssh", "tunnel", "wait"}
     (item,) = (await http.get(f"{mirror}/extensions/index.json")).json()["extensions"][
         tree["network"]["bastion"]["show"]
     ]
@@ -63,7 +63,7 @@ def test_the_wheel_is_whole() -> None:
 
 
 def test_the_name_is_one_that_microsofts_replaces() -> None:
-    assert wheel_name() == "bastion-0.1.0-py3-none-any.whl"
+    assert wheel_name() == "bastion-0.2.0-py3-none-any.whl"
 
 
 @pytest.mark.parametrize("path", ["/metadata/endpoints", "//metadata/endpoints"])

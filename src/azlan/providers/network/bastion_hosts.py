@@ -37,8 +37,6 @@ from azlan.providers.network.shapes import (
 
 SUBNET_NAME = "AzureBastionSubnet"
 SMALLEST_SUBNET = 26
-DNS_SUFFIX = "bastion.azlan.internal"
-"""Azure's is bastion.azure.com, a name that Azlan has no right to."""
 SCALE_UNITS = range(2, 51)
 MEMORY_MIB = 128
 CONFIGURATIONS = "ipConfigurations"
@@ -236,7 +234,9 @@ def facts(row: Row, _read: Read) -> Iterable[Fact]:
 
 def view(view: View) -> None:
     properties = view.properties
-    properties["dnsName"] = f"bst-{view.state['dnsGuid']}.{DNS_SUFFIX}"
+    # What az puts `https://` before. Azure's is a name below bastion.azure.com, to which Azlan has no right; this one
+    # needs no resolver and no certificate of its own.
+    properties["dnsName"] = f"{view.endpoint.partition('://')[2]}/_azlan/bst-{view.state['dnsGuid']}"
     for name, since in FLAGS.items():
         if view.api_version >= since:
             properties.setdefault(name, False)

@@ -24,7 +24,7 @@ def test_as_az_creates_it(cloud: Ledger) -> None:
     asked = properties(disableCopyPaste=False, enableIpConnect=False, enableTunneling=False)
     shown = cloud.put("bastionHosts/bastion", asked, sku={"name": "Standard"}, version="2022-01-01")
     dns = shown["properties"].pop("dnsName")
-    assert dns.startswith("bst-")
+    assert dns.startswith("/_azlan/bst-"), "the endpoint stands before it, which a ledger has not"
     assert shown == {
         "name": "bastion",
         "id": network_id("bastionHosts/bastion"),
