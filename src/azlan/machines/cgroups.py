@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ class Cgroups:
             lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
         except OSError:
             return False
-        wanted = self.path(machine, leaf)
+        wanted = self.path(machine, leaf).rstrip("/")
         at = {line.split(":", 2)[2] for line in lines if self.hierarchies.unified or not line.startswith("0::")}
         return any(path == wanted or path.startswith(wanted + "/") for path in at)
 
@@ -134,20 +135,23 @@ class Cgroups:
                     found |= {int(pid) for pid in (group / "cgroup.procs").read_text().split()}
         return found
 
-    def kill(self, machine: str, leaf: str = "", *, timeout: float = 10.0) -> None:
-        """End every process in the machine's cgroup. Blocks until they are gone; TimeoutError where they stay."""
+    def kill(self, machine: str, leaf: str = "", *, timeout: float = 20.0) -> None:
+        """End every process in the machine's cgroup. Blocks until they are gone; TimeoutError where they stay.
+
+        The oldest first: with a guest's init its whole PID namespace ends, however fast the others fork.
+        """
         deadline = time.monotonic() + timeout
         while pids := self.processes(machine, leaf):
-            for pid in pids:
+            for pid in sorted(pids, key=lambda pid: (_started(pid), pid)):
                 with contextlib.suppress(OSError):
                     handle = os.pidfd_open(pid)
                     try:
-                        if pid in self.processes(machine, leaf):  # still ours: the handle is not a reused pid's
+                        if self.holds(machine, leaf, pid):  # still ours: the handle is not a reused pid's
                             signal.pidfd_send_signal(handle, signal.SIGKILL)
                     finally:
                         os.close(handle)
             if time.monotonic() > deadline:
-                raise TimeoutError(f"processes of {machine} do not end: {sorted(pids)}")
+                raise TimeoutError(f"{len(pids)} processes of {machine} do not end: {sorted(pids)[:10]}")
             time.sleep(0.01)
 
     def remove(self, machine: str) -> None:
@@ -157,6 +161,14 @@ class Cgroups:
                 _rmdir(group)
             with contextlib.suppress(OSError):  # not empty: other machines
                 (root / self.top).rmdir()
+
+
+def _started(pid: int) -> int:
+    """Start time in clock ticks; that of a process which is gone is the last."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return sys.maxsize
 
 
 def _below(group: Path) -> Iterator[Path]:

@@ -2,7 +2,8 @@
 
 Follows the OCI runtime specification (config.md, config-linux.md) and systemd's "Container Interface".
 `seccomp.json` is moby's default profile (moby/profiles, Apache-2.0) flattened for the capabilities below, without
-bpf, perf_event_open, fanotify_init, quotactl, syslog and lookup_dcookie, and with pivot_root for systemd's sandboxes.
+bpf, perf_event_open, fanotify_init, quotactl, syslog, lookup_dcookie and socketcall, with socket families of our own choice
+and with pivot_root for systemd's sandboxes.
 """
 
 from __future__ import annotations
@@ -28,10 +29,21 @@ _ARCHITECTURES = {
     "x86_64": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
     "aarch64": ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
 }
+_FAMILIES = (1, 2, 10, 17)
+"""Sockets a guest may make: AF_UNIX, AF_INET, AF_INET6, AF_PACKET. Not AF_VSOCK, which knows no network namespace, nor
+AF_ALG, AF_KEY, AF_RXRPC and what else a network guest has no use for: their bugs write to page caches, and machines of an
+image share theirs (CVE-2026-31431)."""
+_NETLINK = (16, (0, 4, 9, 10, 12, 15, 16))
+"""AF_NETLINK: route, sock_diag, audit, fib_lookup, netfilter, uevent, generic; so no XFRM, crypto, RDMA, iSCSI."""
 _MASKED = (
     "/proc/acpi /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug"
     " /proc/scsi /proc/sysrq-trigger /proc/kallsyms /proc/kmsg /sys/firmware /sys/devices/virtual/powercap"
+    # The computer's boot parameters and devices are none of the guest's business.
+    " /proc/cmdline /proc/modules /proc/partitions /proc/diskstats /proc/iomem /proc/ioports /proc/interrupts"
+    " /sys/block /sys/bus /sys/class/block /sys/dev /sys/devices/virtual/block /sys/fs/ext4 /sys/fs/btrfs /sys/fs/xfs"
+    " /sys/fs/pstore /sys/kernel /sys/module /sys/power"
 )
+"""Out of sight. A guest's root may uncover them: what it must not do there, the kernel refuses to its user namespace."""
 
 
 @dataclass(frozen=True)
@@ -132,5 +144,22 @@ def seccomp(architecture: str) -> dict[str, Any]:
         "syscalls": [
             {"names": profile["allow"], "action": "SCMP_ACT_ALLOW"},
             *({"action": "SCMP_ACT_ALLOW", **entry} for entry in profile["allow_with_args"]),
+            *_sockets(),
         ],
     }
+
+
+def _sockets() -> list[dict[str, Any]]:
+    """socketcall(2), whose arguments no filter sees, is not allowed: programs of 32 bits that use it have no network."""
+    family, protocols = _NETLINK
+    rules = [("socket", {0: number}) for number in _FAMILIES]
+    rules += [("socket", {0: family, 2: protocol}) for protocol in protocols]
+    rules.append(("socketpair", {0: _FAMILIES[0]}))
+    return [
+        {
+            "names": [name],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": index, "value": value, "op": "SCMP_CMP_EQ"} for index, value in wanted.items()],
+        }
+        for name, wanted in rules
+    ]

@@ -1,0 +1,170 @@
+"""What a guest's root gets at: its own, and nothing of the computer's, of the fabric's or of another machine's.
+
+test (root) ── canaries: a process, an environment, files, sockets ──┐
+vm-1, vm-2 in peered VNets ── intruder.py as root ── finds none ─────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from azlan.machines.places import Place, name_of
+from client import ArmClient
+from standing import Standing, in_guest, peered_pair, short_folder, standing
+
+pytestmark = pytest.mark.root
+INTRUDER = Path(__file__).parents[1] / "intruder.py"
+_THREADS = """#!/usr/bin/python3
+import _thread
+_thread.stack_size(65536)
+lock = _thread.allocate_lock()
+lock.acquire()
+made = 0
+try:
+    while made < 100_000:
+        _thread.start_new_thread(lock.acquire, ())
+        made += 1
+except RuntimeError:
+    print(1000 < made <= 4096, flush=True)
+import os
+os._exit(0)
+"""
+_BOMB = "(bomb() { bomb | bomb & }; bomb) >/dev/null 2>&1; sleep 3; echo lives"
+_HOG = "python3 -c 'x = bytearray(b\"x\") * (8 << 30)'; echo $?"
+_FULL = """
+df --output=size,itotal / | tail -1
+fallocate -l 40G /root/large 2>&1 | grep -c 'No space'
+touch /root/after 2>&1 && rm /root/large && fallocate -l 64M /root/small && rm /root/small && echo goes on
+"""
+
+
+@dataclass
+class Pair:
+    cloud: Standing
+    arm: ArmClient
+
+    def place(self, machine: str) -> Place:
+        config = self.cloud.config
+        key = f"machine:{self.arm.id('Microsoft.Compute/virtualMachines/' + machine).lower()}"
+        return Place(config.run, config.fabric, name_of(config.mark, key))
+
+    async def run(self, machine: str, script: str) -> str:
+        return await in_guest(self.arm, machine, script)
+
+
+@contextmanager
+def canaries(word: str, state: Path) -> Iterator[None]:
+    """What the computer has of its own, all named by a word: a process, its environment, files, sockets."""
+    with ExitStack() as stack:
+        argv = [sys.executable, "-c", "import sys; sys.stdin.read()", word]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, env={"WORD": word})
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        for folder in (Path("/tmp"), Path("/run"), state, Path("/dev/shm")):
+            (folder / word).touch()
+            stack.callback((folder / word).unlink)
+        abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
+        abstract.bind(f"\0{word}")
+        abstract.listen()
+        named = stack.enter_context(socket.socket(socket.AF_UNIX))
+        named.bind(f"/run/{word}.sock")
+        stack.callback(Path(f"/run/{word}.sock").unlink)
+        named.listen()
+        yield
+
+
+def addresses(port: int) -> list[tuple[str, int]]:
+    """The computer's own, by which a guest might find the cloud that keeps it, and those of the platform."""
+    shown = json.loads(subprocess.run(["ip", "-j", "-4", "addr"], capture_output=True, text=True, check=True).stdout)
+    own = [entry["local"] for link in shown for entry in link["addr_info"]]
+    return [*((address, port) for address in own), ("168.63.129.16", 22), ("10.0.0.1", port), ("169.254.169.254", port)]
+
+
+async def test_a_guests_root_gets_at_its_own_alone() -> None:
+    with short_folder() as folder, standing(folder) as cloud:
+        async with cloud.client() as arm:
+            await peered_pair(arm)
+            pair = Pair(cloud, arm)
+            await finds_nothing(pair)
+            await shares_no_write(pair)
+            await hurts_itself_alone(pair)
+
+
+async def finds_nothing(pair: Pair) -> None:
+    word = f"canary-{secrets.token_hex(8)}"
+    program = INTRUDER.read_text().replace("@CANARY@", word)
+    program = program.replace("@ADDRESSES@", json.dumps(addresses(pair.cloud.port)))
+    with canaries(word, pair.cloud.state):
+        for machine in ("vm-1", "vm-2"):
+            said = await pair.run(
+                machine, f"cat >/root/intruder <<'END'\n{program}\nEND\npython3 /root/intruder 2>&1; rm /root/intruder"
+            )
+            assert said.startswith("{"), said
+            found = json.loads(said)
+            assert found["got"] == {}, machine
+            assert found["tried"] > 50
+            assert await pair.run(machine, "hostname; id -u") == f"{machine}\n0"
+    pinged = await pair.run("vm-1", "ping -n -c 1 10.1.0.4")
+    assert "ttl=64" in pinged, "it still does what it is there for"
+
+
+async def shares_no_write(pair: Pair) -> None:
+    """The image beneath is the same: what one writes, over it too, is not there for the other nor in the image."""
+    records = [pair.place(machine).load() for machine in ("vm-1", "vm-2")]
+    one, other = (record for record in records if record is not None)
+    assert (one.image, one.build) == (other.image, other.build)
+    assert abs(one.first_id - other.first_id) >= 65536
+    tree = Path("/var/cache/azlan/images") / one.image / one.build / "tree"
+    before = (tree / "usr/bin/true").read_bytes()
+    await pair.run(
+        "vm-1", "echo mine >/usr/bin/true; rm /usr/bin/false; echo mine >/root/secret; mkdir /opt/mine; sync"
+    )
+    assert await pair.run("vm-1", "cat /usr/bin/true; ls /usr/bin/false 2>&1 | grep -c 'No such'") == "mine\n1"
+    seen = await pair.run("vm-2", "head -c 4 /usr/bin/true | tail -c 3; ls /usr/bin/false /root /opt")
+    assert "ELF" in seen
+    assert "/usr/bin/false" in seen
+    assert "secret" not in seen
+    assert "mine" not in seen
+    assert (tree / "usr/bin/true").read_bytes() == before
+    assert (tree / "usr/bin/false").exists()
+
+
+async def hurts_itself_alone(pair: Pair) -> None:
+    """Tasks, memory, disk: bounded for one, while the other goes on answering; a restart ends even a fork bomb."""
+    ended = asyncio.Event()
+
+    async def neighbour() -> int:
+        answers = 0
+        while not ended.is_set():
+            assert await pair.run("vm-2", "echo here") == "here"
+            answers += 1
+        return answers
+
+    asking = asyncio.create_task(neighbour())
+    try:
+        assert await pair.run("vm-1", _THREADS) == "True", "no more than 4,096 tasks"
+        assert await pair.run("vm-1", _HOG) == "137", "killed in its own cgroup"
+        size, *rest = (await pair.run("vm-1", _FULL)).splitlines()
+        await pair.run("vm-1", _BOMB)
+        await pair.arm.post("Microsoft.Compute/virtualMachines/vm-1/restart")
+        assert await pair.run("vm-1", "ls /root/after") == "/root/after"
+    finally:
+        ended.set()
+    assert await asking > 0
+    blocks, inodes = map(int, size.split())
+    assert 29 << 20 < blocks <= 30 << 20, "about the 30 GiB that the API says, in KiB"
+    assert 0 < inodes <= 2_000_000
+    assert rest == ["1", "goes on"]
+    assert pair.place("vm-1").disk.stat().st_blocks * 512 < 1 << 30, "sparse on the computer"
+    assert "ttl=64" in await pair.run("vm-2", "ping -n -c 1 10.0.0.4")
