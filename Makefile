@@ -19,7 +19,7 @@ AZ_FOLDER := $(CACHE)/azure-cli
 # Without compiled modules every worker of the tests compiles all of them anew: a third of what the unit tests cost.
 unexport PYTHONDONTWRITEBYTECODE
 
-RUN_PACKAGES := crun mmdebstrap clang libbpf-dev linux-libc-dev nftables iproute2 util-linux kmod ca-certificates \
+RUN_PACKAGES := crun mmdebstrap clang libbpf-dev linux-libc-dev nftables iproute2 util-linux kmod e2fsprogs ca-certificates \
 	debian-archive-keyring gpg python3-venv
 TEST_PACKAGES := iputils-ping procps
 

@@ -134,18 +134,17 @@ def doctor(
     """Check what this computer has to offer. Exit status 1 where something is missing."""
     from dataclasses import asdict, replace
 
-    from azlan.commands import doctor as module
+    from azlan.commands.doctor import examine
+    from azlan.commands.findings import Wanted, of_config, packages, passed
 
     try:
         config: Config | None = existing(state)
     except CommandError:
         config = None
-    wanted: Any = module.Wanted()
-    if config is not None:
-        wanted = module.Wanted(config.engine, config.machines, config.port, config.egress, config)
+    wanted: Any = Wanted(state=state_of(state)) if config is None else of_config(config)
     given = {"engine": engine, "machines": machines, "port": port}
     wanted = replace(wanted, **{name: value for name, value in given.items() if value is not None})
-    checks = module.examine(wanted)
+    checks = examine(wanted)
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -154,7 +153,9 @@ def doctor(
         for check in checks:
             table.add_row(signs[check.verdict], check.name, check.found, check.cure)
         Console().print(table)
-    if not module.passed(checks):
+        if brought := packages(checks):
+            typer.echo(f"\nDebian and Ubuntu: sudo apt-get install {' '.join(brought)}")
+    if not passed(checks):
         raise typer.Exit(1)
 
 

@@ -13,6 +13,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from azlan.commands.clouds import CommandError
+from azlan.commands.doctor import refuse
+from azlan.commands.findings import Wanted
+from azlan.commands.software_checks import image_space
 from azlan.machines.images import CATALOGUE, ImageError, ImageNotFoundError, ImageStore
 
 images = typer.Typer(help="Guest images: list, build, export, import, remove.", no_args_is_help=True)
@@ -49,6 +52,10 @@ def build(
 ) -> None:
     """Build images and verify them against their archive's keyring. Needs root."""
     store = ImageStore()
+    with _errors():
+        missing = [name for name in names or CATALOGUE if store.find(name) is None]
+    if missing:
+        refuse([image_space(Wanted())])
     for name in names or list(CATALOGUE):
         with _bar(name) as tell, _errors():
             store.build(name, tell)

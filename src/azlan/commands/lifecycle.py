@@ -6,11 +6,11 @@ the state so that `up` brings the same cloud back; `reset` removes it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pwd
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +22,8 @@ from typing import Any
 from azlan.commands import supervisor
 from azlan.commands.azure_cli import own_folder
 from azlan.commands.clouds import CloudClient, CommandError
+from azlan.commands.doctor import require
+from azlan.commands.findings import of_config
 from azlan.commands.processes import read_seen, wait_until
 from azlan.config import Config, ConfigError, load, new_config
 
@@ -71,11 +73,14 @@ def prepare(state: Path, options: dict[str, Any]) -> Config:
 
 def up(config: Config, say: Say) -> None:
     """Bring a cloud up, or find it up; returns once its API answers. Raises CommandError."""
-    make_folders(config)
     if not _any_process(config):
-        _check_port(config)
-    config.save()
-    supervisor.start(config)
+        require(of_config(config))
+    make_folders(config)
+    try:
+        config.save()
+        supervisor.start(config)
+    except OSError as error:
+        raise CommandError(f"The cloud cannot be written to {config.state}: {error}.", "See: azlan doctor") from error
     _await_api(config, say)
 
 
@@ -99,7 +104,8 @@ def reset(config: Config, say: Say) -> None:
         _remove(path)
     config.file.unlink(missing_ok=True)
     if not any(config.state.iterdir()):
-        config.state.rmdir()
+        with contextlib.suppress(OSError):  # a file system of its own is mounted there: the folder is not ours
+            config.state.rmdir()
 
 
 def make_folders(config: Config) -> None:
@@ -152,24 +158,6 @@ def _control_user(config: Config, *, known: bool) -> tuple[int, int]:
     turned = (*_RESERVED_UIDS[start:], *_RESERVED_UIDS[:start])
     reserved = next(number for number in turned if number not in taken)
     return reserved, reserved
-
-
-def _check_port(config: Config) -> None:
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, config.port))
-            except PermissionError as error:
-                raise CommandError(
-                    f"TCP port {config.port} is kept for root on this computer.", "Choose one above 1023: --port 8443"
-                ) from error
-            except OSError as error:
-                if family == socket.AF_INET:
-                    raise CommandError(
-                        f"TCP port {config.port} is taken.",
-                        f"Choose another with --port, or see who has it: ss -ltnp 'sport = :{config.port}'",
-                    ) from error
 
 
 def _await_api(config: Config, say: Say) -> None:
