@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from azlan.compiler.compile import Compiler
-from azlan.contract.facts import Facts
+from azlan.contract import facts
+from azlan.contract.facts import Facts, PeeringState
 from azlan.contract.world import World, decode_part, encode_part
 from azlan.engines.model import View, judge
 from counts import SEED, times
@@ -22,6 +24,33 @@ worlds_settings = settings(
 
 def compiled(owners: Owners) -> World:
     return Compiler().compile(facts_of(owners))
+
+
+def test_two_hundred_networks_hold_everything_that_can_meet() -> None:
+    peerings, hops, protocols, gates, sizes, spaces = set(), set(), set(), set(), set(), set()
+    flows: set[int] = set()
+    for number in range(200):
+        network = Network(number, wild=number % 2 == 1)
+        owners = network.owners
+        every = [fact for row in owners.values() for fact in row]
+        peerings |= {(f.state, f.access, f.forwarded) for f in every if isinstance(f, facts.Peering)}
+        hops |= {route.next_hop for f in every if isinstance(f, facts.RouteTable) for route in f.routes}
+        rules = [rule for f in every if isinstance(f, facts.SecurityGroup) for rule in f.rules]
+        protocols |= {rule.protocol.lower() for rule in rules}
+        sizes |= {"long set" for rule in rules if len(rule.sources) > 2}
+        sizes |= {"many ranges" for rule in rules if len(rule.destination_ports) > 4}
+        subnets = {f.id: f for f in every if isinstance(f, facts.Subnet)}
+        for nic in (f for f in every if isinstance(f, facts.Nic) and f.subnet in subnets):
+            gates.add((nic.security_group is not None, subnets[nic.subnet].security_group is not None, nic.forwarding))
+        prefixes = [prefix for f in every if isinstance(f, facts.Space) for prefix in f.prefixes]
+        spaces.add(len(prefixes) > len(set(prefixes)))
+        flows |= {flow.protocol for flow in network.flows(owners, 30)}
+    assert peerings == set(product(PeeringState, (True, False), (True, False)))
+    assert hops == {"VnetLocal", "VirtualAppliance", "Internet", "None", "VirtualNetworkGateway"}
+    assert protocols == {"*", "tcp", "udp", "icmp", "esp", "ah"}
+    assert gates == set(product((True, False), repeat=3))
+    assert (sizes, spaces) == ({"long set", "many ranges"}, {True, False})
+    assert flows == {1, 4, 6, 17, 47, 50, 51}
 
 
 @given(networks())
