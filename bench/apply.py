@@ -42,17 +42,22 @@ def _parts(result: Result, sizes: tuple[int, ...], count: int) -> None:
         for fabric in fabrics.values():
             fabric.apply(fabric.network.compile(fabric.network.facts()))
         for name, change in (("a peering", _flip), ("a rule", _replace_rule)):
-            compiled: dict[int, list[float]] = {size: [] for size in sizes}
-            subjects = {str(s): _subject(fabrics[s], change, compiled[s]) for s in sizes}
+            compiled: dict[str, list[float]] = {str(size): [] for size in sizes}
+            worked: dict[str, list[float]] = {str(size): [] for size in sizes}
+            subjects = {str(s): _subject(fabrics[s], change, compiled[str(s)], worked[str(s)]) for s in sizes}
             rounds(2, subjects)
-            for kept in compiled.values():
+            for kept in (*compiled.values(), *worked.values()):
                 kept.clear()
             applied = rounds(count, subjects)
-            _compare(result, f"{name}, compile", sizes, {str(size): kept for size, kept in compiled.items()})
+            _compare(result, f"{name}, compile", sizes, compiled)
             _compare(result, f"{name}, apply", sizes, applied)
+            _compare(result, f"{name}, apply, time on a processor", sizes, worked)
 
 
-def _subject(fabric: Wired, change: Callable[[Network, int], None], compiled: list[float]) -> Callable[[], float]:
+def _subject(
+    fabric: Wired, change: Callable[[Network, int], None], compiled: list[float], worked: list[float]
+) -> Callable[[], float]:
+    """Measures one change: what compiling it took, and what of its applying was work and not waiting for others."""
     turns = iter(range(10**9))
 
     def measure() -> float:
@@ -62,7 +67,10 @@ def _subject(fabric: Wired, change: Callable[[Network, int], None], compiled: li
         began = time.perf_counter()
         world = fabric.network.compile(given)
         compiled.append((time.perf_counter() - began) * 1000)
-        return timed(lambda: fabric.apply(world)) * 1000
+        working = time.process_time()
+        took = timed(lambda: fabric.apply(world)) * 1000
+        worked.append((time.process_time() - working) * 1000)
+        return took
 
     return measure
 
