@@ -342,6 +342,10 @@ def _conclude(
         first = created and declared.inline is None
         unit.finish({}, "Succeeded" if not pending else declared.creating_state if first else "Updating")
     others = unit.others(key)
+    at_once = pending and not created and kind in ("PUT", "PATCH") and job is None and _already_in_force(unit, write)
+    if at_once:
+        for touched in (key, *others):
+            change.put(replace(change.snapshot.rows[touched], provisioning="Succeeded"))
     operation = Operation(
         id=str(uuid4()),
         key=key,
@@ -354,27 +358,38 @@ def _conclude(
         subscription=id.subscription,
         waits=waits,
         others=others,
-        status="InProgress" if pending else "Succeeded",
+        status="InProgress" if pending and not at_once else "Succeeded",
         started=change.now,
-        ended=None if pending else change.now,
+        ended=None if pending and not at_once else change.now,
         principal=unit.request.principal,
         correlation=unit.request.correlation,
         target=str(id),
     )
     change.put_operation(operation)
     verb = "delete" if kind == "DELETE" else "write"
-    change.log(
-        str(id),
-        f"{action_prefix(declared)}/{verb}",
-        "Accepted" if pending else "Succeeded",
-        unit.request.principal.name,
-        operation.correlation,
-    )
+    for status in (*(("Accepted",) if pending else ()), *(("Succeeded",) if at_once or not pending else ())):
+        change.log(
+            str(id),
+            f"{action_prefix(declared)}/{verb}",
+            status,
+            unit.request.principal.name,
+            operation.correlation,
+        )
     row: Row | None = change.snapshot.rows[key]
     if row_gone and not pending and row is not None:
         finish_delete(unit, row)
         row = None
     return Outcome(id, declared, row, operation, created)
+
+
+def _already_in_force(unit: Unit, write: RowWrite) -> bool:
+    """Whether nothing is left to apply of a write (another tag, the same once more): its operation ends with it."""
+    before = [opened.row for key, opened in unit.opened.items() if key not in unit.implicit]
+    if write.declared.waits != ("network",) or unit.implicit:
+        return False
+    if any(row is None or row.provisioning != "Succeeded" for row in before):
+        return False
+    return unit.change.is_in_force(unit.opened)
 
 
 def edit(unit: Unit, declared: ResourceType, row: Row, work: Any) -> Outcome:

@@ -22,7 +22,7 @@ Pairs = Mapping[str, tuple[Row | None, Row | None]]
 
 
 class DerivedFacts:
-    """Facts of the committed snapshot. `note` is told of each commit in order; `facts` derives what that made stale."""
+    """Facts of the committed snapshot. `note` is told of each commit in order; `facts` derives what became stale."""
 
     def __init__(self, registry: Registry, loaded: Snapshot) -> None:
         self._registry = registry
@@ -33,20 +33,31 @@ class DerivedFacts:
         self._moved = True
         self._latest = Facts(-1, self._facts)
 
-    def note(self, rows: Pairs, counts: bool, snapshot: Snapshot) -> None:
-        """Remember which owners these changes may concern. `counts`: whether an operation could wait for this revision."""
+    def touched(self, rows: Pairs, snapshot: Snapshot) -> frozenset[str]:
+        """Owners whose facts these changes, (old, new) by key, may concern."""
+        found: set[str] = set()
         for key, (old, new) in rows.items():
             if old and new and old.body is new.body and old.state is new.state and old.deleting == new.deleting:
                 continue
-            touched = {key}
+            found.add(key)
             for changed in self._changed_keys(old, new):
-                touched.update(snapshot.targets.get(changed, ()))
+                found.update(snapshot.targets.get(changed, ()))
             for row in (old, new):
                 for _, target in row.refs if row is not None else ():
-                    touched.add(target)
-                    touched.add(target.rsplit("/", 2)[0])
-            self._stale.update(touched)
+                    found.add(target)
+                    found.add(target.rsplit("/", 2)[0])
+        return frozenset(found)
+
+    def note(self, touched: frozenset[str], counts: bool) -> None:
+        """Remember what has become stale. `counts`: whether an operation could wait for this revision."""
+        self._stale.update(touched)
         self._moved = self._moved or counts
+
+    def same(self, owners: frozenset[str], snapshot: Snapshot) -> bool:
+        """Whether the owners have the same facts in that snapshot; False where it is not known what they have."""
+        if owners & self._stale:
+            return False
+        return all(self._of(key, snapshot) == self._facts.get(key, ()) for key in owners)
 
     def _changed_keys(self, old: Row | None, new: Row | None) -> Iterator[str]:
         """The row's own key, and those of its inline children that came, went or changed."""
@@ -85,13 +96,16 @@ class DerivedFacts:
                 return None
         return None
 
+    def _of(self, key: str, snapshot: Snapshot) -> tuple[Fact, ...]:
+        row = snapshot.rows.get(key)
+        declared = self._registry.find(row.type) if row is not None else None
+        return tuple(declared.facts(row, snapshot)) if row and declared and not row.deleting else ()
+
     def _derive(self, snapshot: Snapshot) -> None:
         facts = self._facts.mutate()
         changed = set()
         for key in self._stale:
-            row = snapshot.rows.get(key)
-            declared = self._registry.find(row.type) if row is not None else None
-            found = tuple(declared.facts(row, snapshot)) if row and declared and not row.deleting else ()
+            found = self._of(key, snapshot)
             if found == facts.get(key, ()):
                 continue
             changed.add(key)

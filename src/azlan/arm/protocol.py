@@ -206,9 +206,10 @@ class Protocol:
             if operation.status != "Succeeded":
                 raise as_error(operation)
             row = core.store.snapshot.rows.get(row.key, row)
-        elif operation.ended is None:
+        elif operation.ended is None or (declared.waits and declared.put_headers):
+            # Also where nothing was left to do: Azure's clients are told of an operation, and find it ended.
             headers = poll = polling.poll_headers(call, declared, operation)
-            shown = declared.accepted_state
+            shown = declared.accepted_state or ("Updating" if operation.ended else None)
             if declared.operation_style != "resources":
                 poll.pop("Location", None)
         if row.key == outcome.id.key:

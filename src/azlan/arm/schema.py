@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,22 +65,27 @@ class _Table:
     values: tuple[str, ...]
 
     @property
-    def upsert(self) -> str:
-        """Inserts a row, or replaces the one of its key."""
-        columns = (*self.key, *self.values)
-        changes = ", ".join(f"{name} = excluded.{name}" for name in self.values)
-        return (
-            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608
-            f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {changes}"
-        )
-
-    @property
     def removal(self) -> str:
         return f"DELETE FROM {self.name} WHERE {' AND '.join(f'{name} = ?' for name in self.key)}"  # noqa: S608
 
     @property
     def everything(self) -> str:
         return f"SELECT {', '.join((*self.key, *self.values))} FROM {self.name}"  # noqa: S608
+
+
+@cache
+def _insertion(table: _Table, rows: int) -> str:
+    """Inserts so many rows."""
+    columns = (*table.key, *table.values)
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"  # noqa: S608
+
+
+@cache
+def _upsert(table: _Table, rows: int) -> str:
+    """Inserts so many rows, or replaces those of their keys."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in table.values)
+    return f"{_insertion(table, rows)} ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
 
 
 _ROW = ("id", "type", "body", "state", "provisioning", "etag", "generation", "revision")
@@ -88,10 +95,11 @@ _LAST = _Table("last_operations", ("key",), ("operation",))
 _META = _Table("meta", ("namespace", "name"), ("value",))
 _STATUSES = _Table("statuses", ("machine",), ("document",))
 _EVENT = ("time", "resource", "operation", "status", "caller", "correlation", "description")
-_EVENTS = f"INSERT INTO events ({', '.join(_EVENT)}) VALUES ({', '.join('?' * len(_EVENT))})"  # noqa: S608
+_EVENTS = _Table("events", (), _EVENT)
 
-_UPSERTS = {table: table.upsert for table in (_RESOURCES, _OPERATIONS, _LAST, _META, _STATUSES)}
-_REMOVALS = {table: table.removal for table in _UPSERTS}
+_MOST_ROWS = 50
+"""In one statement. One for many rows and not one for each: whenever SQLite works, the writer thread lets go of the
+interpreter, and has to wait for the event loop to get it back."""
 
 
 class StoreError(Exception):
@@ -224,8 +232,10 @@ def _write(database: sqlite3.Connection, changes: Changes) -> None:
     _apply(database, _META, {key: (value,) if value is not None else None for key, value in changes.meta.items()})
     _apply(database, _STATUSES, {(machine,): _document(found) for machine, found in changes.statuses.items()})
     if changes.events:
-        database.executemany(_EVENTS, [tuple(event[name] for name in _EVENT) for event in changes.events])
-        database.execute("DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (KEPT_EVENTS,))
+        for some in _portions([tuple(event[name] for name in _EVENT) for event in changes.events]):
+            newest = database.execute(_insertion(_EVENTS, len(some)), [*chain.from_iterable(some)]).lastrowid or 0
+        if newest % (KEPT_EVENTS // 50 or 1) < len(changes.events):
+            database.execute("DELETE FROM events WHERE number <= ?", (newest - KEPT_EVENTS,))
 
 
 def read_events(
@@ -256,9 +266,14 @@ def _apply(database: sqlite3.Connection, table: _Table, values: Mapping[tuple[st
     gone = [key for key, value in values.items() if value is None]
     kept = [(*key, *value) for key, value in values.items() if value is not None]
     if gone:
-        database.executemany(_REMOVALS[table], gone)
-    if kept:
-        database.executemany(_UPSERTS[table], kept)
+        database.executemany(table.removal, gone)
+    for some in _portions(kept):
+        database.execute(_upsert(table, len(some)), [*chain.from_iterable(some)])
+
+
+def _portions(rows: list[Values]) -> Iterator[list[Values]]:
+    for at in range(0, len(rows), _MOST_ROWS):
+        yield rows[at : at + _MOST_ROWS]
 
 
 _OPERATION = msgspec.json.Decoder(Operation)

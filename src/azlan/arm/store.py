@@ -53,9 +53,10 @@ class _Batch:
 
     changes: Changes
     snapshot: Snapshot
-    rows: dict[str, tuple[Row | None, Row | None]]
     done: asyncio.Future[None]
     era: int
+    touched: frozenset[str]
+    """Owners whose facts it may concern."""
     published: bool = False
 
     @property
@@ -66,7 +67,10 @@ class _Batch:
 class Transaction:
     """Changes being made to the tentative head. Give-up-able: nothing is seen by others before it is returned from."""
 
-    def __init__(self, head: Snapshot, now: str) -> None:
+    def __init__(self, head: Snapshot, now: str, in_force: InForce | None = None) -> None:
+        self._in_force = in_force
+        self.keeps_facts = False
+        """Found out by `is_in_force`: nothing that was changed until then is a matter of the engine."""
         self.snapshot = head
         self.now = now
         self.revision = head.revision + 1
@@ -109,6 +113,11 @@ class Transaction:
         self.changes.meta[namespace, name] = value
         self.snapshot = self.snapshot.with_meta(namespace, name, value)
 
+    def is_in_force(self, owners: Iterable[str]) -> bool:
+        """Whether what the rows with these keys ask for is in force, and stays what it is with all that was changed here.
+        False where that is not known."""
+        return self._in_force is not None and self._in_force(self, tuple(owners))
+
     def late(self) -> None:
         """Let nobody wait for the disk: what is done here would be done again after a crash that lost it."""
         self.changes.late = True
@@ -128,6 +137,9 @@ class Transaction:
                 "description": description,
             }
         )
+
+
+InForce = Callable[[Transaction, tuple[str, ...]], bool]
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,8 @@ class Store:
         self._subscribers: list[Callable[[], None]] = []
         self._clock = _Clock()
         self._derived = DerivedFacts(registry, loaded)
+        self.in_force: Callable[[tuple[str, ...]], bool] = lambda _owners: False
+        """Whether what owners had claimed is in force: the loops', set by the application page."""
         self._dirty_statuses: dict[str, MachineStatus | None] = {}
         self._status_timer: asyncio.TimerHandle | None = None
         self._since_prune = 0
@@ -239,8 +253,14 @@ class Store:
         """
         if self._closing:
             raise CommitError("the store is closed")
-        change = Transaction(self._head, self._clock.now())
-        value = work(change)
+        change = Transaction(self._head, self._clock.now(), self._is_in_force)
+        try:
+            value = work(change)
+        except Exception:
+            # A refusal rests on the head as an answer does: who is told 412 must find the etag that he was refused for.
+            if self._last is not None:
+                await asyncio.shield(self._last)
+            raise
         self._since_prune += len(change.changes.operations)
         if self._since_prune >= PRUNE_EVERY:
             self._prune(change)
@@ -255,7 +275,8 @@ class Store:
         self._head = change.snapshot.at(change.revision)
         done: asyncio.Future[None] = self._loop.create_future()
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
-        batch = _Batch(change.changes, self._head, change.rows, done, self._era)
+        touched = frozenset[str]() if change.keeps_facts else self._derived.touched(change.rows, self._head)
+        batch = _Batch(change.changes, self._head, done, self._era, touched)
         self._unpublished.append(batch)
         for owed in self._owed:
             owed.era = self._era
@@ -268,6 +289,15 @@ class Store:
         else:
             self._last = done
         return asyncio.shield(done)
+
+    def _is_in_force(self, change: Transaction, owners: tuple[str, ...]) -> bool:
+        if not self.in_force(owners):
+            return False
+        touched = self._derived.touched(change.rows, change.snapshot)
+        if any(touched & batch.touched for batch in self._unpublished):
+            return False
+        change.keeps_facts = self._derived.same(touched, change.snapshot)
+        return change.keeps_facts
 
     def _prune(self, change: Transaction) -> None:
         """Forget operations whose end nobody asks for any more."""
@@ -333,7 +363,7 @@ class Store:
         self._committed = ready[-1].snapshot.with_statuses(self._committed.statuses)
         for batch in ready:
             batch.published = True
-            self._derived.note(batch.rows, batch.begins_operation, batch.snapshot)
+            self._derived.note(batch.touched, batch.begins_operation)
         for batch in ready:
             if not batch.done.done():
                 batch.done.set_result(None)

@@ -213,6 +213,10 @@ class Loops:
             return self._machines_outcome(operation)
         return {}
 
+    def in_force(self, owners: tuple[str, ...]) -> bool:
+        """Whether the engine has applied what these owners claimed when their last operations ended, and still has it."""
+        return self.network.revision >= 0 and self._failure(owners, self.network) is None
+
     def _failure(self, owners: tuple[str, ...], report: Report) -> dict[str, Any] | None:
         for owner in owners:
             for part in self.world.claims.get(owner, ()):

@@ -177,3 +177,50 @@ async def test_waiting_ends_with_the_operation() -> None:
         with pytest.raises(LookupError):
             await c.core.operations.wait("unknown")
         assert c.core.operations._waiting == {}
+
+
+async def test_an_operation_with_nothing_to_apply_ends_with_its_write_and_is_told_as_ever() -> None:
+    async with cloud() as c:
+        await c.group()
+        asked: list[tuple[str, ...]] = []
+        c.store.in_force = lambda owners: bool(asked.append(owners) or True)  # type: ignore[func-returns-value]
+        first = await c.call("PUT", "Toy.Net/boxes/b", BOX)
+        assert first.headers["azure-asyncoperation"]
+        await c.settle()
+        before = c.store.facts()
+        answer = await c.call("PUT", "Toy.Net/boxes/b", {**BOX, "tags": {"a": "b"}})
+        assert asked == [(f"{BASE}/boxes/b".lower(),)]
+        assert not c.core.operations.pending()
+        assert state(c) == "Succeeded"
+        assert c.store.facts(before) is before
+        assert answer.json()["properties"]["provisioningState"] == "Updating"
+        poll = answer.headers["azure-asyncoperation"].removeprefix("https://localhost:8443")
+        assert await c.ok("GET", poll) == {"status": "Succeeded"}
+        log = [found["status"] for found in await c.store.events(f"{BASE}/boxes/b")]
+        assert log == ["Succeeded", "Accepted", "Succeeded", "Accepted"]
+
+
+async def test_an_operation_that_changes_facts_waits_and_so_does_one_behind_it() -> None:
+    async with cloud() as c:
+        await c.group()
+        c.store.in_force = lambda _owners: True
+        await c.ok("PUT", "Toy.Net/boxes/b", BOX)
+        await c.settle()
+        c.store.facts()
+        slots = {"location": "eastus2", "properties": {"size": 1, "slots": [{"name": "s"}]}}
+        await c.ok("PUT", "Toy.Net/boxes/b", slots)
+        await c.ok("PUT", "Toy.Net/boxes/b", {**slots, "tags": {"a": "b"}})
+        assert len(c.core.operations.pending()) == 2
+        await c.settle(FAILURE)
+        # What failed is tried again, and judged again.
+        await c.ok("PUT", "Toy.Net/boxes/b", {**slots, "tags": {"a": "c"}})
+        assert len(c.core.operations.pending()) == 1
+        await c.settle()
+        # Nobody has asked for the facts since: what they are is not known.
+        await c.ok("PUT", "Toy.Net/boxes/b", {**slots, "tags": {"a": "d"}})
+        assert len(c.core.operations.pending()) == 1
+        await c.settle()
+        c.store.facts()
+        c.store.in_force = lambda _owners: False
+        await c.ok("PUT", "Toy.Net/boxes/b", {**slots, "tags": {"a": "e"}})
+        assert len(c.core.operations.pending()) == 1

@@ -145,6 +145,21 @@ async def test_a_failed_part_fails_its_owners_operation_only() -> None:
     await loops.stop()
 
 
+async def test_what_owners_claim_is_in_force_once_applied_and_unless_it_failed() -> None:
+    cloud, machines = Cloud(), Machines()
+    loops = Loops(cloud, cloud, cloud, cloud, machines)
+    assert not loops.in_force(("/a",))
+    await loops.start()
+    cloud.failed = {"vnet:/a": "no room in the kernel's table"}
+    cloud.write("a", vnet("a"))
+    cloud.write("b", vnet("b"))
+    await cloud.until_ended("a")
+    await cloud.until_ended("b")
+    assert loops.in_force(("/b", "/unknown"))
+    assert not loops.in_force(("/b", "/a"))
+    await loops.stop()
+
+
 async def test_an_engine_that_is_away_is_asked_again() -> None:
     cloud, machines = Cloud(), Machines()
     cloud.broken = 3
