@@ -199,7 +199,6 @@ async def build_control(
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
     store.in_force = loops.in_force
-    store.in_force = loops.in_force
     dns = _dns(engine, loops)
     process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
     process.asgi = await _surface(process, tokens, vault)
