@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 from typing import Any
 from urllib.parse import quote
@@ -40,6 +39,8 @@ from api.estate import (
     vm,
     vnet,
 )
+from api.mangling import junk, mangled
+from counts import times
 from kit import Cloud
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,79 +108,12 @@ BODIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("", {"location": "eastus2", "tags": {"a": "b"}}),
 )
 
-junk = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(min_value=-(2**70), max_value=2**70)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20)
-    | st.sampled_from(
-        [
-            *(
-                "",
-                "*",
-                "[",
-                "[]",
-                "[[x]",
-                "[concat(",
-                "[resourceGroup()]",
-                "/",
-                "//",
-                "10.0.0.0/8",
-                "0.0.0.0/0",
-                "::/0",
-                "fe80::1",
-            ),
-            *(
-                "10.0.0.1",
-                "999.1.1.1",
-                "Static",
-                "VirtualNetwork",
-                "@/Microsoft.Network/virtualNetworks/vnet-1",
-                "/subscriptions/x",
-            ),
-            *("a" * 300, "\x00", "\ud7ff", "é", "𝄞", "1e999", "-1", "65536", "22-21", "Succeeded", "azlan-sealed:0:/x"),
-        ]
-    ),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every member and item of a document."""
-    found = []
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in entries:
-        found.append((*at, key))
-        found += _places(item, (*at, key))
-    return found
-
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, str, Any, str]:
     """A good body with one to three things done to it."""
     path, good = draw(st.sampled_from(BODIES))
-    body: Any = copy.deepcopy(good)
-    for _ in range(draw(st.integers(1, 3))):
-        places = _places(body)
-        if not places:
-            break
-        *way, last = draw(st.sampled_from(places))
-        owner = body
-        for key in way:
-            owner = owner[key]
-        match draw(st.sampled_from(("replace", "replace", "remove", "add", "rename", "wrap"))):
-            case "replace":
-                owner[last] = draw(junk)
-            case "remove":
-                del owner[last]
-            case "add" if isinstance(owner, dict):
-                owner[draw(st.text(max_size=10))] = draw(junk)
-            case "rename" if isinstance(owner, dict):
-                owner[str(last).upper()] = owner[last]
-            case _:
-                owner[last] = [owner[last]]
+    body = draw(mangled(good))
     version = draw(st.sampled_from(("2015-06-15", "2020-11-01", "2024-05-01", "2026-04-01")))
     return draw(st.sampled_from(("PUT", "PUT", "PUT", "PATCH"))), path, body, version
 
@@ -192,7 +126,7 @@ async def _sound(cloud: Cloud, answer: Any) -> None:
 
 
 LIMITS = settings(
-    max_examples=250,
+    max_examples=times(250, 5000),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
