@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from azlan.arm.resource import Json, Route, RouteContext
 from azlan.base.errors import ArmError
-from azlan.base.ids import key_of, parse_id
+from azlan.base.ids import ResourceId, key_of, parse_id
 
 PERMISSION = "Microsoft.Insights/eventtypes/values/read"
 PAGE = 200
@@ -128,15 +128,32 @@ def _selected(event: Json, names: Sequence[str]) -> Json:
     return {name: event[name] for name in names if name in event} if names else event
 
 
+def _written(context: RouteContext, id: ResourceId, operation: str) -> ResourceId:
+    """An id, kept in lower case, as it is written: types as the operation names them, names as far as they are known."""
+    row = context.get(id.key)
+    if row is not None and row.key == id.key:
+        return row.id
+    group = context.get(id.group_key)
+    namespace, *types = operation.split("/")
+    known = tuple(types[: len(id.types)])
+    if id.namespace is None or (namespace.lower(), *(type.lower() for type in known)) != (id.namespace, *id.types):
+        namespace, known = id.namespace or "", id.types
+    names = id.names
+    child = context.child(id.key)
+    if row is not None and child is not None:
+        names = (*row.id.names, str(child[0]["name"]))
+    at = group.id.group if group is not None and id.group is not None else id.group
+    return replace(id, group=at, namespace=namespace or None, types=known, names=names)
+
+
 def _words(text: str) -> Json:
     return {"value": text, "localizedValue": text}
 
 
 def _shown(context: RouteContext, event: Json) -> Json:
     key = str(event["resource"])
-    row = context.get(key)
-    id = str(row.id) if row is not None and row.key == key else key
-    parsed = parse_id(id)
+    parsed = _written(context, parse_id(key), str(event["operation"]))
+    id = str(parsed)
     identifier = str(uuid5(NAMESPACE_URL, f"{event['number']}:{event['time']}:{key}"))
     moment = datetime.fromisoformat(event["time"])
     ticks = int(moment.timestamp() * 1_000_000) * 10 + _TICKS_BEFORE_1970

@@ -47,6 +47,32 @@ async def test_a_write_leaves_its_beginning_and_its_end() -> None:
         assert ended["eventDataId"] != begun["eventDataId"]
 
 
+async def test_ids_are_written_as_ever() -> None:
+    async with azure() as found:
+        await found.network()
+        rule = {
+            "protocol": "*",
+            "sourceAddressPrefix": "*",
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": "*",
+            "destinationPortRange": "80",
+            "access": "Deny",
+            "priority": 100,
+            "direction": "Inbound",
+        }
+        group = f"{NETWORK}/networkSecurityGroups/Guard"
+        await found.ok("PUT", group, {"location": "eastus2", "properties": {}})
+        await found.ok("PUT", f"{group}/securityRules/Shut", {"properties": rule})
+        gone = f"{NETWORK}/routeTables/gone"
+        await found.ok("PUT", gone, {"location": "eastus2", "properties": {}})
+        await found.call("DELETE", gone)
+        await found.gone(gone)
+        values = (await found.ok("GET", asked(SINCE)))["value"]
+        assert {event["resourceId"] for event in values} >= {group, f"{group}/securityRules/Shut", gone}
+        kinds = {event["resourceId"]: event["resourceType"]["value"] for event in values}
+        assert kinds[f"{group}/securityRules/Shut"] == "Microsoft.Network/networkSecurityGroups/securityRules"
+
+
 async def test_filters() -> None:
     async with azure() as found:
         other = f"/subscriptions/{SUB}/resourcegroups/rg2?api-version=2024-11-01"
