@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tutorial test check soak bench lint packages images azure-cli lock clean
+.PHONY: help tutorial test check soak bench lint packages portal images azure-cli lock clean
 
 # A Python of 3.11 or newer that can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -21,19 +21,19 @@ unexport PYTHONDONTWRITEBYTECODE
 
 RUN_PACKAGES := crun mmdebstrap clang libbpf-dev linux-libc-dev nftables iproute2 util-linux kmod e2fsprogs ca-certificates \
 	debian-archive-keyring gpg python3-venv
-TEST_PACKAGES := iputils-ping procps
+TEST_PACKAGES := iputils-ping procps chromium
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tutorial: packages ## Install, start the cloud and run the peering tutorial with the real az (as root)
-	@$(MAKE) --no-print-directory .venv/azlan.stamp azure-cli
+	@$(MAKE) --no-print-directory .venv/azlan.stamp portal azure-cli
 	@$(BIN)/azlan up -d
 	@$(BIN)/azlan tutorial
 
 test soak bench: PACKAGES = $(TEST_PACKAGES)
 test: packages ## Everything, real packets and the tutorial end to end included (as root)
-	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
 	@$(BIN)/python -m pytest tests -m "root or az" --durations=10
@@ -45,12 +45,12 @@ check: .venv/development.stamp ## What needs no privilege: style, types, layers,
 	wait $$lint || failed=1; cat .venv/lint.txt; exit $${failed:-0}
 
 soak: packages ## What repeats, in full: as root, for hours
-	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
 	@AZLAN_SOAK=1 $(BIN)/python -m pytest tests
 
 bench: PACKAGES += iperf3
 bench: packages ## The benchmarks (as root); `python -m bench NAME` runs one, JSON=FILE keeps every value
-	@$(MAKE) --no-print-directory .venv/development.stamp azure-cli images
+	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
 	@PATH="$$PATH:$(AZ_FOLDER)/bin" $(BIN)/python -m bench $(if $(JSON),--json "$(JSON)")
 
 lint: .venv/development.stamp
@@ -61,6 +61,9 @@ lint: .venv/development.stamp
 
 images: .venv/azlan.stamp ## Build every guest image that is not there yet (as root)
 	@$(BIN)/azlan images build
+
+portal: .venv/azlan.stamp ## Build the portal's pages, where their sources have changed
+	@$(BIN)/python portal/build.py
 
 # Debian packages that are missing are installed where that is possible, else named.
 packages:
@@ -114,4 +117,4 @@ lock: .venv/development.stamp ## Pin the newest versions anew
 	$(LOCK) --upgrade -o requirements/azure-cli.txt requirements/azure-cli.in
 
 clean: ## Remove what was installed and built in this checkout
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv portal/node_modules src/azlan/portal build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

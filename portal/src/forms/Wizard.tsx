@@ -4,7 +4,6 @@ import { Badge, Button, Divider, MessageBar, MessageBarBody, Spinner, Tab, TabLi
 import { CheckmarkCircle20Filled, Circle20Regular, ErrorCircle20Filled } from "@fluentui/react-icons";
 import { useState, type ReactNode } from "react";
 
-import { sameId } from "../arm/ids";
 import { singularOf } from "../arm/types";
 import { Blade, Failure, type Crumb } from "../shell/Blade";
 import { TypeIcon } from "../shell/icons";
@@ -179,7 +178,9 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
   return (
     <Blade title={title} crumbs={crumbs} subtitle="Deployment">
       <div className="progress">
-        <h2 role="status">{failed ? "Your deployment failed" : done ? "Your deployment is complete" : "Deployment is in progress"}</h2>
+        <div role="status">
+          <h2>{failed ? "Your deployment failed" : done ? "Your deployment is complete" : "Deployment is in progress"}</h2>
+        </div>
         {failed && <Failure error={failed} />}
         <Table aria-label="Deployment details" size="small">
           <TableHeader>
@@ -214,7 +215,7 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
         </Table>
         <div className="buttons">
           {done && (
-            <Button appearance="primary" onClick={() => navigate(resourcePath((steps.find((step) => sameId(step.id, main.id)) ?? main).id))}>
+            <Button appearance="primary" onClick={() => navigate(resourcePath(main.id))}>
               Go to resource
             </Button>
           )}

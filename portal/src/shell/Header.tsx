@@ -38,11 +38,12 @@ export function Header({ onNavigation, onNotifications }: { onNavigation: () => 
         </Tooltip>
         <Menu>
           <MenuTrigger disableButtonEnhancement>
-            <Button appearance="transparent" className="user" aria-label={`Account of ${user.name}`}>
+            <Button appearance="transparent" className="user">
+              <span className="hidden">Account of </span>
               <span className="user-name">
                 <Name>{user.name}</Name>
               </span>
-              <Avatar name={user.name} size={28} color="colorful" aria-hidden />
+              <Avatar className="user-mark" size={28} aria-hidden />
             </Button>
           </MenuTrigger>
           <MenuPopover>

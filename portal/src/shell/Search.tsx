@@ -94,7 +94,7 @@ export function Search(): ReactNode {
       <Input
         className="search-box"
         input={{ ref: box, role: "combobox", "aria-expanded": open, "aria-controls": `${id}-list`, "aria-autocomplete": "list", ...(open && hits.length > 0 ? { "aria-activedescendant": `${id}-${chosen}` } : {}) }}
-        aria-label="Search resources, services, and docs"
+        aria-label="Search resources and services"
         placeholder="Search resources and services (Alt+/)"
         contentBefore={<Search20Regular />}
         value={text}
