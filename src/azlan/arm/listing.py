@@ -39,6 +39,8 @@ async def list_type(core: Core, request: Request, declared: ResourceType, scope:
     """The resources of a type below a scope, as their GET would show them."""
     snapshot = core.store.snapshot
     expand = request.query.get("$expand", "")
+    if request.query.get("statusonly", "").lower() == "true":
+        expand = f"{expand},statusOnly"
     if scope.group and declared.type != GROUP_TYPE:
         group = ResourceId(scope.subscription, scope.group)
         if snapshot.rows.get(group.key) is None:

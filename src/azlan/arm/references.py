@@ -82,12 +82,18 @@ def check_target(reference: Reference, referring: ResourceId, target: ResourceId
             "referenced resource exists, and that both resources are in the same region.",
         )
     if row.provisioning in ("Deleting", "Failed"):
-        raise ArmError(
-            409,
-            "ReferencedResourceNotProvisioned",
+        code = "ReferencedResourceNotProvisioned"
+        message = (
             f"Cannot proceed with operation because resource {target} used by resource {referring} is not in Succeeded "
             f"state. Resource is in {row.provisioning} state and the last operation that updated/is updating the "
-            f"resource is {last(row.key)}.",
+            f"resource is {last(row.key)}."
+        )
+        if row.provisioning == "Failed":
+            raise ArmError(400, code, message)
+        # As users' reports show it (hashicorp/terraform 7986, coreos/tectonic-installer 1459): what passes is wrapped.
+        details = [{"code": code, "message": message}]
+        raise ArmError(
+            429, "RetryableError", "A retryable error occurred.", details=details, headers={"Retry-After": "1"}
         )
 
 

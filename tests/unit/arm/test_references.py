@@ -97,8 +97,8 @@ async def test_a_target_that_is_going_or_has_failed_is_refused() -> None:
         await c.group()
         await c.ok("PUT", "Toy.Net/boxes/b", BOX)
         await c.settle({"code": "Broken", "message": "no"})
-        _, code, error = await c.error("PUT", "Toy.Net/plugs/p", plug(f"{BASE}/boxes/b/slots/s"))
-        assert code == "ReferencedResourceNotProvisioned"
+        status, code, error = await c.error("PUT", "Toy.Net/plugs/p", plug(f"{BASE}/boxes/b/slots/s"))
+        assert (status, code) == (400, "ReferencedResourceNotProvisioned")
         assert error["message"] == (
             f"Cannot proceed with operation because resource {BASE}/boxes/b/slots/s used by resource {BASE}/plugs/p is "
             "not in Succeeded state. Resource is in Failed state and the last operation that updated/is updating the "
@@ -109,9 +109,11 @@ async def test_a_target_that_is_going_or_has_failed_is_refused() -> None:
         await c.ok("PUT", "Toy.Net/plugs/p", plug(f"{BASE}/boxes/b/slots/s"))
         await c.ok("PUT", "Toy.Net/plugs/p", plug())
         await c.ok("DELETE", "Toy.Net/boxes/b")
-        _, code, error = await c.error("PUT", "Toy.Net/plugs/p", plug(f"{BASE}/boxes/b/slots/s"))
-        assert code == "ReferencedResourceNotProvisioned"
-        assert "is in Deleting state" in error["message"]
+        status, code, error = await c.error("PUT", "Toy.Net/plugs/p", plug(f"{BASE}/boxes/b/slots/s"))
+        assert (status, code, error["message"]) == (429, "RetryableError", "A retryable error occurred.")
+        (detail,) = error["details"]
+        assert detail["code"] == "ReferencedResourceNotProvisioned"
+        assert "is in Deleting state" in detail["message"]
 
 
 async def test_the_right_on_a_linked_resource_is_asked_before_existence_is_revealed() -> None:

@@ -116,6 +116,7 @@ def _image_id(write: Write, image: PlatformImage) -> str:
 
 def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Size) -> None:
     disks = profile.setdefault("dataDisks", before.get("dataDisks") or [])
+    _detach(disks)
     if len(disks) > size.data_disks:
         raise ArmError(
             409,
@@ -127,11 +128,30 @@ def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Si
     luns: set[int] = set()
     for number, disk in enumerate(disks):
         if disk["lun"] in luns:
-            raise _invalid(
-                f"A disk at LUN {disk['lun']} already exists on the VM. Please specify a different LUN.", "dataDisk.lun"
-            )
+            raise _invalid(f"A disk at LUN {disk['lun']} already exists.", "dataDisk.lun")
         luns.add(disk["lun"])
         _data_disk(write, disk, number, known)
+
+
+def _detach(disks: list[Json]) -> None:
+    """Take out, in place, what is to be detached; only detachOption ForceDetach is one."""
+    for disk in disks:
+        option = disk.pop("detachOption", None)
+        if option is not None and str(option).lower() != "forcedetach":
+            raise _invalid(f"The value '{option}' of parameter detachOption is not supported.", "dataDisk.detachOption")
+    disks[:] = [disk for disk in disks if not disk.get("toBeDetached")]
+
+
+def _keep(disk: Json, known: Json) -> None:
+    """A disk that was there already: how it came and what it is called do not change with a write."""
+    for name in ("name", "createOption"):
+        given = disk.setdefault(name, known.get(name))
+        if str(given).lower() != str(known.get(name)).lower():
+            raise change_not_allowed(f"dataDisk.{name}")
+        disk[name] = known.get(name)
+    if known.get("diskSizeGB") is not None:
+        disk.setdefault("diskSizeGB", known["diskSizeGB"])
+    disk["managedDisk"] = {**(known.get("managedDisk") or {}), **disk["managedDisk"]}
 
 
 def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json]) -> None:
@@ -141,6 +161,7 @@ def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json])
     disk.setdefault("deleteOption", "Detach")
     disk.pop("toBeDetached", None)
     if managed.get("id") and managed["id"].lower() in known:
+        _keep(disk, known[managed["id"].lower()])
         return
     if option == "Empty":
         if not disk.get("diskSizeGB"):
@@ -158,10 +179,29 @@ def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json])
     if row is None:
         return  # the declaration's reference says so
     for owner in _owners(write, row):
+        if owner.deleting:
+            raise ArmError(
+                409,
+                "AttachDiskWhileBeingDetached",
+                f"Cannot attach data disk '{row.id.name}' to virtual machine '{write.id.name}' because the disk is currently "
+                f"being detached or the last detach operation failed. Please wait until the disk is completely detached and "
+                f"then try again or delete/detach the disk explicitly again.",
+                target="dataDisks",
+            )
         raise ArmError(
             409,
-            "AttachDiskWhileBeingDetached" if owner.deleting else "OperationNotAllowed",
-            f"Disk '{row.id.name}' cannot be attached as the disk is already owned by VM '{owner.id}'.",
+            "ConflictingUserInput",
+            f"Disk '{row.id}' cannot be attached as the disk is already owned by VM '{owner.id}'.",
+            target=str(row.id),
+        )
+    if (
+        str(row.body.get("location", "")).lower().replace(" ", "") != write.location
+    ):  # refused in Azure; words unconfirmed
+        raise ArmError(
+            409,
+            "Conflict",
+            f"Disk '{row.id}' cannot be attached to the VM because it is not in the same location as the VM.",
+            target=str(row.id),
         )
     disk["name"] = row.id.name
     disk["diskSizeGB"] = row.properties.get("diskSizeGB")

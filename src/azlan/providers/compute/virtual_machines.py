@@ -25,6 +25,8 @@ from azlan.providers.compute.storage import DISK, accept_storage, os_disk_gib
 
 TYPE = "Microsoft.Compute/virtualMachines"
 NIC = "Microsoft.Network/networkInterfaces"
+_STATUS = ("provisioningState", "vmId", "timeCreated", "instanceView")
+"""What a list of statuses alone shows of a machine."""
 _DEFAULT_SIZE = "Standard_D2s_v3"
 _NOT_SERVED = ("availabilitySet", "virtualMachineScaleSet", "proximityPlacementGroup", "host", "hostGroup")
 
@@ -108,8 +110,11 @@ def _view(view: View) -> None:
     expand = view.expand.lower()
     if "userdata" not in expand:
         properties.pop("userData", None)
-    if "instanceview" in expand:
+    if "instanceview" in expand or "statusonly" in expand:
         properties["instanceView"] = instance_view(view.row, view)
+    if "statusonly" in expand:  # a list with ?statusOnly=true: what else Azure leaves in is unconfirmed
+        for name in [name for name in properties if name not in _STATUS]:
+            del properties[name]
 
 
 def _show_account(profile: Json) -> None:

@@ -128,15 +128,58 @@ async def test_data_disks() -> None:
         status, code, error = await cloud.error(
             "PUT", "Microsoft.Compute/virtualMachines/vm-2", vm_body(await cloud.nic("n2"), storageProfile=taken)
         )
-        assert (status, code) == (409, "OperationNotAllowed")
-        assert "already owned by VM" in error["message"]
+        assert (status, code) == (409, "ConflictingUserInput")
+        owner = f"{COMPUTE}/virtualMachines/vm-1"
+        assert error["message"] == (
+            f"Disk '{COMPUTE}/disks/mine' cannot be attached as the disk is already owned by VM '{owner}'."
+        )
+
+
+async def test_data_disks_are_attached_kept_and_detached() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        for name, location in (("one", "eastus2"), ("two", "eastus2"), ("far", "westus")):
+            empty = {"creationData": {"createOption": "Empty"}, "diskSizeGB": 16}
+            await cloud.ok("PUT", f"Microsoft.Compute/disks/{name}", {"location": location, "properties": empty})
+        vm = await cloud.vm("vm-1")
+        path, profile = "Microsoft.Compute/virtualMachines/vm-1", vm["properties"]["storageProfile"]
+        nics = vm["properties"]["networkProfile"]
+
+        async def put(disks: list[Any]) -> Any:
+            document = {"storageProfile": {**profile, "dataDisks": disks}, "networkProfile": nics}
+            return await cloud.call("PUT", path, {"location": "eastus2", "properties": document})
+
+        def disk(name: str, lun: int, **more: Any) -> dict[str, Any]:
+            managed = {"id": f"{COMPUTE}/disks/{name}"}
+            return {"lun": lun, "createOption": "Attach", "managedDisk": managed, **more}
+
+        assert (await put([disk("one", 0), disk("two", 5, deleteOption="Delete")])).status_code < 300
+        kept = (await cloud.until(path, "Succeeded"))["properties"]["storageProfile"]["dataDisks"]
+        assert [(d["name"], d["lun"], d["deleteOption"]) for d in kept] == [("one", 0, "Detach"), ("two", 5, "Delete")]
+        assert (await cloud.ok("GET", "Microsoft.Compute/disks/two"))["properties"]["diskState"] == "Attached"
+        refused = {
+            "PropertyChangeNotAllowed": [{**disk("one", 0), "name": "other"}, kept[1]],
+            "Conflict": [kept[0], disk("far", 1)],
+            "InvalidParameter": [disk("one", 0, toBeDetached=True, detachOption="Softly"), kept[1]],
+        }
+        for code, disks in refused.items():
+            assert (await put(disks)).json()["error"]["code"] == code
+        assert (
+            await put([{**kept[0], "toBeDetached": True, "detachOption": "ForceDetach"}, kept[1]])
+        ).status_code < 300
+        left = (await cloud.until(path, "Succeeded"))["properties"]["storageProfile"]["dataDisks"]
+        assert [d["name"] for d in left] == ["two"]
+        assert (await cloud.ok("GET", "Microsoft.Compute/disks/one"))["properties"]["diskState"] == "Unattached"
+        await cloud.ok("DELETE", path)
+        await cloud.gone("Microsoft.Compute/disks/two")
+        assert (await cloud.ok("GET", "Microsoft.Compute/disks/one"))["name"] == "one"
 
 
 @pytest.mark.parametrize(
     ("disks", "words"),
     [
         ([{"lun": 0, "createOption": "Empty"}], "dataDisk.diskSizeGB"),
-        ([{"lun": 0, "createOption": "Empty", "diskSizeGB": 1}] * 2, "A disk at LUN 0 already exists on the VM."),
+        ([{"lun": 0, "createOption": "Empty", "diskSizeGB": 1}] * 2, "A disk at LUN 0 already exists."),
         ([{"lun": 0, "createOption": "Copy"}], "create option 'Copy'"),
         (
             [{"lun": n, "createOption": "Empty", "diskSizeGB": 1} for n in range(3)],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from passlib.hash import sha512_crypt
 
-from unit.providers.azure import COMPUTE, NETWORK, azure, vm_body
+from unit.providers.azure import COMPUTE, NETWORK, SUB, azure, vm_body
 
 VM = "Microsoft.Compute/virtualMachines/vm-1"
 
@@ -212,3 +212,19 @@ async def test_user_data_is_shown_on_demand() -> None:
         vm = await cloud.vm("vm-1", userData="eA==")
         assert "userData" not in vm["properties"]
         assert (await cloud.ok("GET", f"{VM}?$expand=userData"))["properties"]["userData"] == "eA=="
+
+
+async def test_a_list_of_statuses_alone() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        await cloud.vm("vm-1")
+        cloud.seen("vm-1", "running")
+        every = f"/subscriptions/{SUB}/providers/Microsoft.Compute/virtualMachines"
+        (plain,) = (await cloud.ok("GET", f"{every}?api-version=2024-07-01"))["value"]
+        assert "instanceView" not in plain["properties"]
+        (status,) = (await cloud.ok("GET", f"{every}?statusOnly=true&api-version=2024-07-01"))["value"]
+        assert status["id"] == plain["id"]
+        codes = {entry["code"] for entry in status["properties"]["instanceView"]["statuses"]}
+        assert "PowerState/running" in codes
+        assert "storageProfile" not in status["properties"]
+        assert "osProfile" not in status["properties"]
