@@ -8,6 +8,7 @@ import { StrictMode, useEffect, useState, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./App";
+import { startHeartbeat } from "./arm/connection";
 import { Failure } from "./shell/Blade";
 import { startRouter } from "./shell/router";
 import { SessionContext, startSession, type Session } from "./shell/session";
@@ -23,7 +24,11 @@ function Portal(): ReactNode {
   const [session, setSession] = useState<Session>();
   const [error, setError] = useState<Error>();
   useEffect(() => {
-    startSession().then(setSession, (found: unknown) => setError(found as Error));
+    const begin = (found: Session | undefined): void => {
+      setSession(found);
+      if (found !== undefined) startHeartbeat();
+    };
+    startSession().then(begin, (found: unknown) => setError(found as Error));
   }, []);
   return (
     <RendererProvider renderer={renderer}>

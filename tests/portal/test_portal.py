@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -44,7 +46,8 @@ def test_a_user_signs_in_makes_a_group_and_deletes_it(visit: Make) -> None:
     page.get_by_role("button", name="Notifications").click()
     expect(page.get_by_role("dialog").get_by_text("Deleted resource group")).to_be_visible()
     there.picture("notifications")
-    expect(page.get_by_role("link", name="made-rg", exact=True)).to_have_count(0)
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("main").get_by_role("link", name="made-rg", exact=True)).to_have_count(0)
     assert there.violations() == []
     assert there.reported() == 0
 
@@ -122,6 +125,81 @@ def test_hostile_tags_are_text(visit: Make) -> None:
     there.picture("hostile")
     assert there.violations() == []
     assert "\u202e" not in page.locator("main").inner_text()
+
+
+def test_an_outage_is_said_and_costs_nothing_that_was_typed(visit: Make) -> None:
+    there = visit()
+    page = there.open("/create/Microsoft.Resources/resourceGroups")
+    page.get_by_label("Resource group name").fill("half-typed")
+    there.context.set_offline(True)
+    expect(page.get_by_text("You're offline.")).to_be_visible()
+    there.picture("offline")
+    there.context.set_offline(False)
+    expect(page.get_by_text("You're offline.")).to_have_count(0)
+    expect(page.get_by_label("Resource group name")).to_have_value("half-typed")
+
+    control = there.cloud.pid("control")
+    assert control is not None
+    os.kill(control, signal.SIGKILL)
+    # The list behind it is asked of the next process: the session and the form are what they were.
+    page.get_by_role("button", name="Review + create").click()
+    expect(page.get_by_text("Validation passed")).to_be_visible()
+    page.get_by_role("combobox", name="Search resources").fill("half")
+    expect(page.get_by_role("option", name="No results were found.")).to_be_visible()
+    expect(page.get_by_text("half-typed")).to_be_visible()
+    expect(page.get_by_text("Your sign-in has ended.")).to_have_count(0)
+
+
+ROWS = 120
+
+
+def test_long_lists_show_what_is_seen_and_keep_their_filter_in_the_address(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    there.arm("PUT", "/resourceGroups/long-rg", {"location": "westus"})
+    for number in range(ROWS):
+        path = f"/resourceGroups/long-rg/providers/Microsoft.Network/routeTables/table-{number}"
+        there.arm("PUT", path, {"location": "westus"}, "2024-05-01")
+    there.open("/browse/Microsoft.Network/routeTables")
+    expect(page.get_by_text(f"Showing {ROWS} of {ROWS} records.")).to_be_visible()
+    table = page.get_by_role("table", name="Route tables")
+    assert table.get_by_role("row").count() < 50
+    assert table.get_attribute("aria-rowcount") == str(ROWS + 1)
+    page.get_by_role("button", name="Name").click()
+    expect(table.get_by_role("row").nth(1)).to_contain_text(f"table-{ROWS - 1}")
+    there.picture("long-list")
+    page.get_by_label("Filter for any field").fill("table-11")
+    expect(page.get_by_text(f"Showing 11 of {ROWS} records, filtered.")).to_be_visible()
+    page.get_by_role("link", name="table-113").click()
+    expect(page.get_by_role("heading", name="table-113")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Filter for any field")).to_have_value("table-11")
+    expect(page.get_by_text(f"Showing 11 of {ROWS} records, filtered.")).to_be_visible()
+
+
+def test_the_portal_is_usable_by_keyboard(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    page.keyboard.press("Alt+/")
+    page.keyboard.type("resource groups")
+    expect(page.get_by_role("option", name="Resource groups")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Resource groups", exact=True)).to_be_visible()
+    create = page.get_by_role("button", name="Create")
+    expect(create).to_be_enabled()
+    for _ in range(30):
+        if create.evaluate("element => element === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    name = page.get_by_label("Resource group name")
+    expect(name).to_be_visible()
+    for _ in range(30):
+        if name.evaluate("element => element === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.type("by-keyboard")
+    expect(name).to_have_value("by-keyboard")
 
 
 def test_signing_out_leaves_nothing_behind(visit: Make) -> None:

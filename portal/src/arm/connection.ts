@@ -37,6 +37,16 @@ export function signedOut(): void {
   if (!probing) void probe();
 }
 
+const BEAT = 3000;
+
+/** Ask now and then while the page is seen: a page that rests learns of a loss, too. */
+export function startHeartbeat(): void {
+  setInterval(() => {
+    if (document.hidden || !state.online || !state.signedIn) return;
+    fetch("/portal/session", { headers: { "X-Azlan-Portal": "1" } }).then((answer) => answer.status === 401 && signedOut(), lost);
+  }, BEAT);
+}
+
 async function probe(): Promise<void> {
   probing = true;
   while (!state.online || !state.signedIn) {

@@ -76,7 +76,9 @@ function Editor({ id, type, name, tags, writable, onSaved }: { id: string; type:
         <div role="row" className="tag-row tag-head">
           <span role="columnheader">Name</span>
           <span role="columnheader">Value</span>
-          <span role="columnheader" aria-label="Actions" />
+          <span role="columnheader">
+            <span className="hidden">Actions</span>
+          </span>
         </div>
         {rows.map((row, n) => (
           <div role="row" className="tag-row" key={n}>
