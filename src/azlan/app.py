@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ from azlan.arm.roles import BUILT_IN
 from azlan.arm.schema import StoreError
 from azlan.arm.store import Meta, Store
 from azlan.arm.writes import Request
+from azlan.base import linux
 from azlan.base.errors import ArmError
 from azlan.base.ids import parse_id
 from azlan.base.sealing import KEY_SIZE, Safe
@@ -284,6 +286,7 @@ class Origin(Starlette):
 async def serve_control(config: Config) -> None:
     """Run the control process until SIGTERM or SIGINT."""
     _prepare_log()
+    _keep_private(config)
     process = await build_control(config)
     pems = certificates.ensure(config.control, config.authority, config.mark)
     server = uvicorn.Server(
@@ -306,6 +309,14 @@ async def serve_control(config: Config) -> None:
         await server.serve(sockets=listening)
     finally:
         await process.stop()
+
+
+def _keep_private(config: Config) -> None:
+    """No core dump of this process's memory, which holds keys; of a cloud that root started, nor a look into it by another
+    process of the same user. (Where that user is the supervisor's, too, that one must be able to look.)"""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if config.privileged and os.getuid() != 0:
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
 
 def _loopback(port: int) -> list[socket.socket]:
@@ -332,11 +343,13 @@ def _loopback(port: int) -> list[socket.socket]:
 
 async def serve_fabric(config: Config) -> None:
     """Run the fabric process until SIGTERM or SIGINT. What it has made goes on without it."""
+    from azlan.fabric.peers import holder_of
     from azlan.fabric.server import FabricServer
 
     _prepare_log()
     engine, machines = _fabric(config)
-    server = FabricServer(config.socket, engine, machines, config.uid)
+    admits = holder_of(config.run / "control.lock", config.uid)  # as the supervisor hands it down
+    server = FabricServer(config.socket, engine, machines, config.uid, admits)
     await server.start()
     log.info("fabric process serves", socket=str(config.socket))
     drops = asyncio.create_task(engine.log_drops(), name="log of drops")

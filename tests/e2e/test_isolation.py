@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from azlan.machines.places import Place, name_of
-from client import ArmClient
+from client import ArmClient, ArmFailure
 from standing import Standing, in_guest, peered_pair, short_folder, standing
 
 pytestmark = pytest.mark.root
@@ -98,6 +99,7 @@ async def test_a_guests_root_gets_at_its_own_alone() -> None:
             pair = Pair(cloud, arm)
             await finds_nothing(pair)
             await shares_no_write(pair)
+            await leads_no_runtime_out(pair)
             await hurts_itself_alone(pair)
 
 
@@ -138,6 +140,33 @@ async def shares_no_write(pair: Pair) -> None:
     assert "mine" not in seen
     assert (tree / "usr/bin/true").read_bytes() == before
     assert (tree / "usr/bin/false").exists()
+
+
+async def leads_no_runtime_out(pair: Pair) -> None:
+    """CVE-2026-47766, CVE-2026-88264, CVE-2026-88265: a root whose /dev leads elsewhere when the runtime mounts it."""
+    outside = Path(f"/tmp/azlan-outside-{secrets.token_hex(4)}")
+    outside.mkdir(mode=0o777)
+    try:
+        outside.chmod(0o777)
+        links = "; ".join(f"umount -R -l /{d}; rm -rf /{d}; ln -s {outside} /{d}" for d in ("run", "dev"))
+        reboot = "import ctypes, time; time.sleep(1); ctypes.CDLL(None).reboot(0x1234567)"
+        await pair.run("vm-1", f"setsid python3 -c '{reboot}' </dev/null >/dev/null 2>&1 &\n{links}")
+        async with asyncio.timeout(60):
+            while await _or_none(pair.run("vm-1", "test ! -L /dev && cat /proc/sys/kernel/hostname")) != "vm-1":
+                await asyncio.sleep(0.2)
+        assert (
+            await pair.run("vm-1", "stat -c %F /dev /run /dev/null") == "directory\ndirectory\ncharacter special file"
+        )
+        assert list(outside.iterdir()) == []
+    finally:
+        shutil.rmtree(outside)
+
+
+async def _or_none(asking: Awaitable[str]) -> str | None:
+    try:
+        return await asking
+    except ArmFailure:
+        return None
 
 
 async def hurts_itself_alone(pair: Pair) -> None:

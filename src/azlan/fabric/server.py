@@ -1,7 +1,7 @@
 """The fabric process's side: holds the World it was sent, hands it to engine and machines, tells what they say.
 
-Accepts connections of one uid only (SO_PEERCRED). Holds no memory beyond the connection that filled it: a fresh process
-answers `Resync` and is sent the whole.
+Accepts connections of its own control process only (`peers`). Holds no memory beyond the connection that filled it: a
+fresh process answers `Resync` and is sent the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from azlan.contract.machine import Machines, MachineStatus
 from azlan.contract.platform import Platform
 from azlan.contract.world import AnyPart, Lineage, PartKey, World, digest, part_key
 from azlan.fabric import wire
+from azlan.fabric.peers import Admits, of_user
 from azlan.fabric.sockets import SocketServer, path_of
+from azlan.fabric.wire import peer_pid_of
 
 log = structlog.get_logger(__name__)
 
@@ -61,18 +63,26 @@ class Held:
 
 
 class FabricServer:
-    """Serves one control process at a time over `path`; a newer connection of the right uid replaces the older."""
+    """Serves one control process at a time over `path`; a newer connection that is admitted replaces the older.
 
-    def __init__(self, path: Path, engine: Engine, machines: Machines, allowed_uid: int) -> None:
+    `admits` says who that is: by default any process of the user `allowed_uid`, whom the socket belongs to.
+    """
+
+    def __init__(
+        self, path: Path, engine: Engine, machines: Machines, allowed_uid: int, admits: Admits | None = None
+    ) -> None:
         self._path = path
         self._engine = engine
         self._machines = machines
         self._allowed_uid = allowed_uid
+        self._admits = admits or of_user(allowed_uid)
         self._current: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
         self._locks = {"network": asyncio.Lock(), "machines": asyncio.Lock()}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sockets = SocketServer(path_of(path), engine, allowed_uid) if isinstance(engine, Platform) else None
+        self._sockets = (
+            SocketServer(path_of(path), engine, allowed_uid, self._admits) if isinstance(engine, Platform) else None
+        )
 
     async def start(self) -> None:
         self._machines.listen(self._status)
@@ -102,8 +112,8 @@ class FabricServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = wire.peer_uid(writer)
-        if uid != self._allowed_uid:
-            log.warning("refused a connection", uid=uid)
+        if not self._admits(writer.get_extra_info("socket")):
+            log.warning("refused a connection", uid=uid, pid=peer_pid_of(writer.get_extra_info("socket")))
             writer.close()
             return
         if self._current is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from azlan.contract.platform import DNS_ADDRESS, DNS_PORT, Platform
+from azlan.fabric.peers import Admits, of_user
 from azlan.fabric.wire import peer_uid_of
 
 log = structlog.get_logger(__name__)
@@ -35,12 +36,13 @@ def path_of(fabric_socket: Path) -> Path:
 
 
 class SocketServer:
-    """Hands sockets to whoever connects with the right uid."""
+    """Hands sockets to who is admitted: by default any process of the user `allowed_uid`."""
 
-    def __init__(self, path: Path, platform: Platform, allowed_uid: int) -> None:
+    def __init__(self, path: Path, platform: Platform, allowed_uid: int, admits: Admits | None = None) -> None:
         self._path = path
         self._platform = platform
         self._allowed_uid = allowed_uid
+        self._admits = admits or of_user(allowed_uid)
         self._opened: tuple[socket.socket, ...] = ()
         self._listening: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -75,7 +77,7 @@ class SocketServer:
             try:
                 asking, _ = await loop.sock_accept(listening)
                 with asking:
-                    if peer_uid_of(asking) == self._allowed_uid:
+                    if self._admits(asking):
                         await self._answer(asking)
                     else:
                         log.warning("refused sockets to a stranger")

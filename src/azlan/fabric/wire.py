@@ -148,6 +148,12 @@ def peer_uid(writer: asyncio.StreamWriter) -> int:
     return peer_uid_of(writer.get_extra_info("socket"))
 
 
+def peer_pid_of(sock: socket.socket) -> int:
+    """The pid of the process that connected, as the kernel knows it."""
+    pid, _uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(pid)
+
+
 def peer_uid_of(sock: socket.socket) -> int:
     """As `peer_uid`, of a connected Unix socket."""
     _pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))

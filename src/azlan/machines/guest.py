@@ -24,7 +24,7 @@ import structlog
 from azlan.base import linux
 from azlan.contract.machine import CommandResult, NicPorts
 from azlan.contract.world import Machine, Nic
-from azlan.machines import disk, identity, launch, netns, oci
+from azlan.machines import disk, identity, launch, netns, oci, requirements
 from azlan.machines.cgroups import Cgroups
 from azlan.machines.images import Image, ImageStore
 from azlan.machines.places import MachineError, Place, Record
@@ -256,11 +256,9 @@ class VirtualMachine(Guest):
     async def launch(self, desired: Desired, record: Record) -> None:
         place, machine = self.place, desired.machine
         crun = shutil.which("crun")
-        if crun is None:
-            raise MachineError("AllocationFailed", "crun is missing, which runs the machines: install the package crun")
-        lacking = disk.problem()
-        if lacking is not None:
-            raise MachineError("AllocationFailed", lacking)
+        lacking = await self.tools.thread(lambda: requirements.runtime_problem() or disk.problem())
+        if crun is None or lacking is not None:
+            raise MachineError("AllocationFailed", lacking or "crun is missing")
         image = await self.tools.thread(lambda: self.tools.images.find(record.image, record.build))
         if image is None:
             raise MachineError(
@@ -283,6 +281,7 @@ class VirtualMachine(Guest):
             "CRUN": crun,
             "CRUN_ROOT": str(place.crun_root),
             "ID": place.name,
+            "ROOT": oci.ROOT,
             "RUN": str(place.run),
             "STATE": str(place.state),
             "DELEGATED": str(delegated or ""),

@@ -20,7 +20,8 @@ from azlan.machines import disk
 _SOURCE = Path(__file__).resolve().parents[2]
 
 # Exit status 129 of crun: the guest called reboot(2) to restart; 130: to power off. `stop` is there when the fabric
-# process wants it off: a guest that restarts just then is not booted again.
+# process wants it off: a guest that restarts just then is not booted again. The root is the guest's own when it boots a
+# second time: a link where crun mounts something would lead it out before pivot_root (CVE-2026-47766, CVE-2026-88264).
 _MONITOR = """\
 boots=$(cat "$STATE/boots" 2>/dev/null || echo 0)
 while :; do
@@ -30,6 +31,12 @@ while :; do
       [ -e "$DELEGATED$f" ] && chown "$FIRST_ID:$FIRST_ID" "$DELEGATED$f"
     done
   fi
+  for d in dev proc sys run; do
+    if [ -L "$ROOT/$d" ] || [ ! -d "$ROOT/$d" ]; then
+      rm -f "$ROOT/$d"
+      mkdir "$ROOT/$d" && chown "$FIRST_ID:$FIRST_ID" "$ROOT/$d"
+    fi
+  done
   boots=$((boots + 1))
   echo "$boots" >"$STATE/boots.new" && mv "$STATE/boots.new" "$STATE/boots"
   rm -f "$RUN/pid"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from azlan.fabric import sockets
+from azlan.fabric.peers import of_user
 from azlan.fabric.sockets import SocketServer, receive
 
 ME = frozenset({os.getuid()})
@@ -91,7 +92,7 @@ async def test_none_yet(opener: Opener, server: SocketServer, tmp_path: Path) ->
 
 
 async def test_a_stranger_gets_none(server: SocketServer, tmp_path: Path) -> None:
-    server._allowed_uid += 1
+    server._admits = of_user(os.getuid() + 1)
     with pytest.raises(LookupError, match="went away"):
         await receive(tmp_path / "s.fds", ME)
 
