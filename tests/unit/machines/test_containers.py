@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -88,8 +89,10 @@ async def driver(directory: Path) -> AsyncIterator[Driver]:
 
 def traces(directory: Path, namespaces: set[str]) -> dict[str, list[str]]:
     """Everything on this computer that could be left behind, in any process's view. Others work here, too: what is
-    looked for is ours by mark, by directory or by namespace."""
+    looked for is ours by mark, by directory or by namespace, and a namespace's number, which the kernel gives again, by
+    that it is none of another cloud's: nobody of another mark is in it."""
     mounts, processes = set(), set()
+    namespaces = namespaces - elsewhere(directory)
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_text()
@@ -106,6 +109,21 @@ def traces(directory: Path, namespaces: set[str]) -> dict[str, list[str]]:
         "cgroups": sorted(str(p) for p in Path("/sys/fs/cgroup").rglob(f"*{MARK}*")),
         "processes": sorted(processes),
     }
+
+
+def elsewhere(directory: Path) -> set[str]:
+    """Namespaces that other clouds' machines are in or have bound now: numbers of ours that were given again."""
+    found: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            group = (process / "cgroup").read_text()
+            if "/azlan-" in group and MARK not in group:
+                found |= {os.readlink(process / "ns" / kind) for kind in ("net", "user")}
+            for line in (process / "mountinfo").read_text().splitlines():
+                fields = line.split()
+                if fields[3].startswith(("net:[", "user:[")) and not fields[4].startswith(str(directory)):
+                    found.add(fields[3])
+    return found
 
 
 def namespaces_of(directory: Path) -> set[str]:
