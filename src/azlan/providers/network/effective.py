@@ -6,13 +6,26 @@ effective, so that nothing is worked out a second time here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
 
 from azlan.arm.resource import ActionContext, Json, Later, Row
 from azlan.base.ids import key_of
-from azlan.base.nets import Network, contains, network
-from azlan.contract.world import AddressSet, NextHop, Nic, Route, RouteGroup, RuleSet, SecurityRule, Tag, Vnet, World
+from azlan.base.nets import network
+from azlan.contract.world import (
+    AddressSet,
+    NextHop,
+    Nic,
+    Route,
+    RouteGroup,
+    RuleSet,
+    SecurityRule,
+    Tag,
+    TagPrefix,
+    Vnet,
+    World,
+)
 from azlan.providers.network.shapes import VIRTUAL_MACHINE, invalid, items
 from azlan.providers.network.watchers import SPEAKS, named, nic_part, runs
 
@@ -183,30 +196,58 @@ def _ports(ranges: Iterable[tuple[int, int]]) -> list[str]:
 
 def expand(vnet: Vnet, tag: Tag) -> list[str]:
     """The prefixes that a service tag stands for in a network: what its longest-prefix classification comes to."""
-    entries = [(network(entry.prefix), bool(entry.tags & tag)) for entry in vnet.tags]
-    pieces: list[Network] = []
-    for net, wanted in entries:
-        if wanted:
-            holes = [other for other, same in entries if not same and other != net and contains(net, other)]
-            pieces += _without(net, holes)
-    four = [piece for piece in pieces if isinstance(piece, IPv4Network)]
-    six = [piece for piece in pieces if isinstance(piece, IPv6Network)]
-    return [*map(str, collapse_addresses(four)), *map(str, collapse_addresses(six))]
+    return list(_expanded(vnet.tags, tag))
 
 
-def _without(net: Network, holes: Iterable[Network]) -> list[Network]:
-    left: list[Network] = [net]
-    for hole in holes:
-        kept: list[Network] = []
-        for piece in left:
-            if contains(hole, piece):
-                continue
-            if contains(piece, hole):
-                kept += list(piece.address_exclude(hole))  # type: ignore[arg-type]  # of one family, as contains() says
-            else:
-                kept.append(piece)
-        left = kept
-    return left
+@lru_cache(maxsize=64)
+def _expanded(tags: tuple[TagPrefix, ...], tag: int) -> tuple[str, ...]:
+    entries = [(network(entry.prefix), bool(entry.tags & tag)) for entry in tags]
+    found: list[str] = []
+    for kind, address in ((IPv4Network, IPv4Address), (IPv6Network, IPv6Address)):
+        mine = [
+            (int(n.network_address), int(n.broadcast_address), wanted) for n, wanted in entries if isinstance(n, kind)
+        ]
+        for first, last in _merged(_flat(sorted(mine, key=lambda entry: (entry[0], -entry[1])))):
+            found += map(str, summarize_address_range(address(first), address(last)))
+    return tuple(found)
+
+
+Range = tuple[int, int, bool]
+
+
+def _flat(nested: Iterable[Range]) -> Iterator[Range]:
+    """Ranges that lie within one another, outer ones first → the same without overlap, where the innermost counts."""
+    open_: list[Range] = []
+    at = 0
+    for entry in nested:
+        while open_ and open_[-1][1] < entry[0]:
+            _, last, wanted = open_.pop()
+            yield at, last, wanted
+            at = max(at, last + 1)
+        if open_:
+            yield at, entry[0] - 1, open_[-1][2]
+        open_.append(entry)
+        at = entry[0]
+    while open_:
+        _, last, wanted = open_.pop()
+        yield at, last, wanted
+        at = max(at, last + 1)
+
+
+def _merged(flat: Iterable[Range]) -> Iterator[tuple[int, int]]:
+    """The wanted ones, those that touch as one."""
+    current: tuple[int, int] | None = None
+    for first, last, wanted in flat:
+        if not wanted or last < first:
+            continue
+        if current is not None and first == current[1] + 1:
+            current = current[0], last
+        else:
+            if current is not None:
+                yield current
+            current = first, last
+    if current is not None:
+        yield current
 
 
 def group_id(context: ActionContext, rules: str) -> str:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from azlan.arm.resource import Json
+from azlan.base.errors import ArmError
 from azlan.contract.machine import Machines
 from azlan.contract.world import PartKey
 
@@ -47,7 +48,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 
 async def send(machines: Machines, machine: PartKey, request: Json) -> Probes | None:
-    """Have a machine probe; None where it has no guest, or the guest cannot."""
+    """Have a machine probe; None where it has no guest, or the guest cannot. Raises ArmError where nobody can ask it."""
     program = files("azlan.providers.network").joinpath("guest_probe.py").read_text("utf-8")
     given = base64.b64encode(json.dumps(request).encode()).decode()
     script = f"exec python3 - {given} <<'PROGRAM'\n{program}\nPROGRAM\n"
@@ -57,3 +58,5 @@ async def send(machines: Machines, machine: PartKey, request: Json) -> Probes | 
         return Probes(seen["address"], seen["sent"], seen["failed"], seen["milliseconds"], seen["reason"])
     except (LookupError, ValueError):
         return None
+    except (OSError, RuntimeError) as error:  # the fabric process is away, or could not
+        raise ArmError(503, "ServiceUnavailable", f"The machine cannot be asked to send probes: {error}.") from error

@@ -171,6 +171,14 @@ async def test_a_guest_that_does_not_listen() -> None:
         assert issue["context"] == [{"key": "Reason", "value": "Connection refused"}]
 
 
+async def test_nobody_can_ask_the_machine() -> None:
+    async with watched() as cloud:
+        cloud.azure.guests.answer = ConnectionError("no fabric process answers")
+        begun = await cloud.azure.call("POST", f"{cloud.watcher}/connectivityCheck", check(resourceId=VM_B))
+        ended = await cloud.azure.call("GET", begun.headers["location"].split("8443", 1)[1])
+        assert (ended.status_code, ended.json()["error"]["code"]) == (503, "ServiceUnavailable")
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from azlan.base.nets import address, network
 from azlan.contract.world import Tag, TagPrefix, Vnet
@@ -169,6 +173,31 @@ async def test_a_peer_without_access_is_not_in_the_tag() -> None:
         vnet_part = cloud.world().parts[f"vnet:{NETWORK}/virtualNetworks/v".lower()]
         assert isinstance(vnet_part, Vnet)
         assert expand(vnet_part, Tag.VIRTUAL_NETWORK) == ["10.0.0.0/16", "168.63.129.16/32"]
+
+
+@given(
+    st.dictionaries(
+        st.builds(
+            lambda number, length: str(ip_network((number >> (32 - length) << (32 - length), length))),
+            st.integers(0, 2**32 - 1),
+            st.integers(1, 32),
+        ),
+        st.booleans(),
+        max_size=12,
+    ),
+    st.booleans(),
+    st.lists(st.integers(0, 2**32 - 1), max_size=20),
+)
+def test_expanding_agrees_with_looking_up(prefixes: dict[str, bool], everywhere: bool, numbers: list[int]) -> None:
+    flags = {"0.0.0.0/0": everywhere, **prefixes}
+    tags = tuple(TagPrefix(prefix, Tag.INTERNET if wanted else 0) for prefix, wanted in flags.items())
+    part = Vnet(id="/v", location="eastus2", prefixes=(), tags=tags)
+    expanded = [network(prefix) for prefix in expand(part, Tag.INTERNET)]
+    edges = [int(edge) for text in flags for edge in (network(text).network_address, network(text).broadcast_address)]
+    for number in (*numbers, *edges):
+        ip = ip_address(number)
+        longest = max((network(text) for text in flags if ip in network(text)), key=lambda net: net.prefixlen)
+        assert any(ip in net for net in expanded) is flags[str(longest)], str(ip)
 
 
 def test_a_tag_expands_to_what_its_classification_says() -> None:
