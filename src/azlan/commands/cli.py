@@ -27,7 +27,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(help="Who may log in: add, list, remove.", no_args_is_help=True)
+users = typer.Typer(help="Who may log in: add, list, revoke, remove.", no_args_is_help=True)
 cli.add_typer(users, name="user")
 
 StateDir = Annotated[
@@ -292,6 +292,13 @@ def remove_user(name: str, state: StateDir = None) -> None:
     """Remove someone, with all role assignments. Tokens stop working at once."""
     CloudClient(existing(state), timeout=30.0).admin("DELETE", f"/users/{name}")
     typer.echo(f"{name} is removed.")
+
+
+@users.command("revoke")
+def revoke_user(name: str, state: StateDir = None) -> None:
+    """End all sessions of someone who stays: every token given so far stops working at once."""
+    CloudClient(existing(state), timeout=30.0).admin("POST", f"/users/{name}/revoke")
+    typer.echo(f"{name} has to sign in again.")
 
 
 def _with_spinner(first: str, work: Callable[[Callable[[str], None]], None]) -> None:

@@ -161,7 +161,32 @@ def expired_refresh_token() -> AadError:
     return AadError(
         700082,
         "invalid_grant",
-        "The refresh token has expired due to inactivity, or was revoked. Sign in again with 'az login'.",
+        "The refresh token has expired due to inactivity. Sign in again with 'az login'.",
+    )
+
+
+def revoked_refresh_token() -> AadError:
+    """The password has changed, or the user's sessions were ended."""
+    return AadError(
+        50173,
+        "invalid_grant",
+        "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have changed "
+        "or reset their password.",
+    )
+
+
+def bad_refresh_token() -> AadError:
+    """Not ours, tampered with, or another application's."""
+    return AadError(70000, "invalid_grant", "The provided value for the input parameter 'refresh_token' is not valid.")
+
+
+def unknown_user(tenant: str) -> AadError:
+    """Somebody who was removed since."""
+    return AadError(
+        50034,
+        "invalid_grant",
+        f"The user account does not exist in the '{tenant}' directory. To sign into this application, the account must be "
+        "added to the directory.",
     )
 
 

@@ -63,6 +63,7 @@ class Administration:
             Route("/_azlan/users", self._guarded(self._list), methods=["GET"]),
             Route("/_azlan/users", self._guarded(self._add), methods=["POST"]),
             Route("/_azlan/users/{name}", self._guarded(self._remove), methods=["DELETE"]),
+            Route("/_azlan/users/{name}/revoke", self._guarded(self._revoke), methods=["POST"]),
         ]
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -125,12 +126,20 @@ class Administration:
             raise
         return entry, secret
 
-    async def _remove(self, request: Request) -> Response:
+    def _named(self, request: Request) -> Entry:
         entry = self._directory.named(request.path_params["name"])
         if entry is None:
             raise ArmError(
                 404, "UserNotFound", f"There is no {request.path_params['name']}: `azlan user list` shows who there is."
             )
+        return entry
+
+    async def _revoke(self, request: Request) -> Response:
+        await self._directory.revoke(self._named(request).object_id)
+        return Response(status_code=204)
+
+    async def _remove(self, request: Request) -> Response:
+        entry = self._named(request)
         await self._roles.withdraw(entry.object_id)
         await self._directory.remove(entry.object_id)
         return Response(status_code=204)

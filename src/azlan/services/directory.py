@@ -45,7 +45,7 @@ class Entry:
     salt: str
     hash: str
     stamp: str
-    """Changes with the secret: refresh tokens carry it."""
+    """Of its sign-ins: all tokens carry it, and those of an older one are refused. A user's changes with the password."""
     created: str
 
     def principal(self, tenant: str) -> Principal:
@@ -75,6 +75,11 @@ class Directory:
     def lookup(self, object_id: str) -> Principal | None:
         entry = self._by_object.get(object_id)
         return entry.principal(self.tenant) if entry else None
+
+    def stamp(self, object_id: str) -> str | None:
+        """What tokens given now carry; None for nobody."""
+        entry = self._by_object.get(object_id)
+        return entry.stamp if entry else None
 
     def entry(self, object_id: str) -> Entry | None:
         return self._by_object.get(object_id)
@@ -111,14 +116,24 @@ class Directory:
         return entry, secret
 
     async def renew(self, object_id: str, secret: str | None = None) -> tuple[Entry, str]:
-        """Give a principal a new secret; tokens already given run out on their own. Raises KeyError."""
+        """Give a principal a new secret. A user's sessions end with the old password; an application's tokens run out on
+        their own, as in Entra. Raises KeyError."""
         secret = secret or _new_secret(self._by_object[object_id].kind)
         salt, digest = await self._hashed(secret)
         async with self._writing:
-            entry = replace(self._by_object[object_id], salt=salt, hash=digest, stamp=secrets.token_urlsafe(9))
+            before = self._by_object[object_id]
+            stamp = secrets.token_urlsafe(9) if before.kind == "User" else before.stamp
+            entry = replace(before, salt=salt, hash=digest, stamp=stamp)
             await self._save({**self._by_object, object_id: entry})
         self._wrong.pop(object_id, None)
         return entry, secret
+
+    async def revoke(self, object_id: str) -> None:
+        """End every session: no access or refresh token given so far works any more (Entra's revokeSignInSessions).
+        Raises KeyError."""
+        async with self._writing:
+            entry = replace(self._by_object[object_id], stamp=secrets.token_urlsafe(9))
+            await self._save({**self._by_object, object_id: entry})
 
     async def remove(self, object_id: str) -> None:
         """Forget a principal: its tokens stop working at once. Raises KeyError."""

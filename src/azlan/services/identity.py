@@ -97,7 +97,7 @@ class Identity:
         self.endpoint = tokens.endpoint
         self.tenant = tokens.tenant
         self.pending = Pending()
-        tokens.lookup = directory.lookup
+        tokens.lookup, tokens.stamp = directory.lookup, directory.stamp
         self._grants: dict[str, Callable[[Form, str], Awaitable[dict[str, Any]]]] = {
             "client_credentials": self._client_credentials,
             "password": self._password,
@@ -285,10 +285,17 @@ class Identity:
         try:
             claims = self.tokens.read_refresh_token(token)
         except ValueError as error:
-            raise aadsts.expired_refresh_token() from error
-        entry = self.directory.entry(str(claims.get("oid")))
-        if entry is None or claims.get("stamp") != entry.stamp or claims.get("cid") != client:
+            raise aadsts.bad_refresh_token() from error
+        if claims.get("cid") != client:
+            raise aadsts.bad_refresh_token()
+        if claims.get("exp", 0) < time.time():
             raise aadsts.expired_refresh_token()
+        entry = self.directory.entry(str(claims.get("oid")))
+        if entry is None:
+            raise aadsts.unknown_user(self.tenant)
+        if claims.get("stamp") != entry.stamp:
+            raise aadsts.revoked_refresh_token()
+        # The old token goes on to work beside the new one until it expires, as Entra's do: "they aren't revoked when used".
         return self._user_answer(entry, client, audience, form, "refresh_token")
 
     async def _device_code(self, form: Form, _authority: str) -> dict[str, Any]:
@@ -303,7 +310,7 @@ class Identity:
         del self.pending.devices[code]
         entry = self.directory.entry(grant.object_id)
         if entry is None:
-            raise aadsts.wrong_password()
+            raise aadsts.unknown_user(self.tenant)
         asked = {**form, "scope": form.get("scope") or grant.scope}
         return self._user_answer(entry, grant.client, self.audience(asked), asked, "device_code")
 
@@ -322,7 +329,7 @@ class Identity:
             raise aadsts.wrong_verifier()
         entry = self.directory.entry(grant.object_id)
         if entry is None:
-            raise aadsts.wrong_password()
+            raise aadsts.unknown_user(self.tenant)
         asked = {**form, "scope": form.get("scope") or grant.scope}
         return self._user_answer(entry, client, self.audience(asked), asked, "authorization_code", grant.nonce)
 

@@ -164,15 +164,15 @@ async def test_a_new_password_ends_refreshing(tenant: Tenant) -> None:
     first = (await by_password(tenant)).json()
     await tenant.directory.renew(tenant.user, "another password")
     form = {"grant_type": "refresh_token", "client_id": AZURE_CLI, "scope": SCOPE}
-    failed(await tenant.token(TENANT, **form, refresh_token=first["refresh_token"]), 400, "invalid_grant", 700082)
-    failed(await tenant.token(TENANT, **form, refresh_token="made.up.token"), 400, "invalid_grant", 700082)
+    failed(await tenant.token(TENANT, **form, refresh_token=first["refresh_token"]), 400, "invalid_grant", 50173)
+    failed(await tenant.token(TENANT, **form, refresh_token="made.up.token"), 400, "invalid_grant", 70000)
 
 
 async def test_a_refresh_token_belongs_to_its_application(tenant: Tenant) -> None:
     first = (await by_password(tenant)).json()
     powershell = "1950a258-227b-4e31-a9cf-717495945fc2"
     form = {"grant_type": "refresh_token", "client_id": powershell, "scope": SCOPE}
-    failed(await tenant.token(TENANT, **form, refresh_token=first["refresh_token"]), 400, "invalid_grant", 700082)
+    failed(await tenant.token(TENANT, **form, refresh_token=first["refresh_token"]), 400, "invalid_grant", 70000)
 
 
 async def device(tenant: Tenant) -> dict[str, Any]:

@@ -151,7 +151,7 @@ async def test_claims_cannot_break_out_of_the_challenge(tenant: Tenant) -> None:
 async def test_keys_survive_a_restart(tenant: Tenant) -> None:
     bearer = issue(tenant)
     again = await Tokens.open(tenant.vault, ENDPOINT, TENANT)
-    again.lookup = tenant.directory.lookup
+    again.lookup, again.stamp = tenant.directory.lookup, tenant.directory.stamp
     assert again.verify(bearer).object_id == tenant.application
     assert again.public_keys() == tenant.tokens.public_keys()
 
@@ -174,3 +174,27 @@ async def test_other_clouds_have_other_keys() -> None:
     one = await Tokens.open(MemoryVault(), ENDPOINT, TENANT)
     other = await Tokens.open(MemoryVault(), ENDPOINT, TENANT)
     assert one.public_keys() != other.public_keys()
+
+
+async def test_revoking_ends_what_was_given(tenant: Tenant) -> None:
+    """Of users and applications; a token given afterwards is good."""
+    for object_id in (tenant.user, tenant.application):
+        principal = tenant.directory.lookup(object_id)
+        assert principal is not None
+        before = tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password")
+        assert tenant.tokens.verify(before) == principal
+        await tenant.directory.revoke(object_id)
+        assert refused(tenant, before).message == "The access token has been revoked."
+        after = tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password")
+        assert tenant.tokens.verify(after) == principal
+
+
+async def test_a_new_secret_ends_the_sessions_of_users_alone(tenant: Tenant) -> None:
+    bearers = []
+    for object_id in (tenant.user, tenant.application):
+        principal = tenant.directory.lookup(object_id)
+        assert principal is not None
+        bearers.append(tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password"))
+        await tenant.directory.renew(object_id)
+    refused(tenant, bearers[0])
+    assert tenant.tokens.verify(bearers[1]).object_id == tenant.application
