@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
@@ -13,15 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+import pytest_asyncio
 
 from azlan.services import directory as directory_module
-from azlan.services import portal as portal_module
 from azlan.services import portal_session
 from azlan.services.portal import COOKIE, HEADER
 from azlan.services.portal_bundle import Bundle
 from kit import Cloud, cloud
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PASSWORD = "correct horse 1"
 OURS = {HEADER: "1"}
@@ -41,13 +42,23 @@ async def browser(made: Cloud) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-@pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Cloud]:
-    async with cloud(tmp_path) as found:
-        entry, _ = await found.process.identity.directory.add("ann", "User", PASSWORD)
-        principal = entry.principal(found.process.config.tenant)
-        await found.roles.assign(principal, "Owner", f"/subscriptions/{found.process.config.subscription}")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud]:
+    async with cloud(tmp_path_factory.mktemp("portal")) as found:
         yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def made(one_cloud: Cloud) -> AsyncIterator[Cloud]:
+    """The cloud of all these tests, with an owner `ann` who is new in each."""
+    directory = one_cloud.process.identity.directory
+    entry, _ = await directory.add("ann", "User", PASSWORD)
+    principal = entry.principal(one_cloud.process.config.tenant)
+    await one_cloud.roles.assign(principal, "Owner", f"/subscriptions/{one_cloud.process.config.subscription}")
+    yield one_cloud
+    await one_cloud.roles.withdraw(entry.object_id)
+    with contextlib.suppress(KeyError):
+        await directory.remove(entry.object_id)
 
 
 async def callback(http: httpx.AsyncClient, back: str = "/") -> str:
@@ -356,109 +367,3 @@ async def test_every_type_is_described(made: Cloud) -> None:
         assert set(types) == {declared.type for declared in made.process.core.registry.types.values()}
         subnet = types["Microsoft.Network/virtualNetworks/subnets"]
         assert (subnet["plural"], subnet["inline"]) == ("subnets", "subnets")
-
-
-# Bastion: the websocket of a ticket
-
-
-@pytest.fixture
-def relay() -> Iterator[tuple[TestClient, portal_module.Portal, list[str]]]:
-    """A portal whose Bastion application echoes, in a process of no cloud; what the application was told."""
-    told: list[str] = []
-
-    async def echo(scope: Any, receive: Any, send: Any) -> None:
-        told.append(scope["path"])
-        assert not [value for name, value in scope["headers"] if name == b"cookie"]
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (message := await receive())["type"] == "websocket.receive":
-            told.append(message["text"])
-            await send({"type": "websocket.send", "text": message["text"]})
-        await send({"type": "websocket.close", "code": 1000})
-
-    async def refresh(_token: str) -> str:
-        return "token"
-
-    from starlette.applications import Starlette
-
-    from azlan.arm.registry import Registry
-    from azlan.services.portal_signin import Authority
-
-    home = "https://localhost:8443"
-    nothing = Starlette()
-    sessions = portal_session.Sessions(_Memory(), refresh, {})
-    portal = portal_module.Portal(sessions, Authority(nothing, home, "t"), nothing, echo, Registry(), home)
-    with TestClient(Starlette(routes=portal.routes()), base_url=home) as client:
-        yield client, portal, told
-
-
-class _Memory:
-    async def get(self, _name: str) -> str | None:
-        return None
-
-    async def put(self, _name: str, _value: str) -> None:
-        return
-
-
-def _open(client: TestClient, portal: portal_module.Portal, ticket: str) -> str:
-    assert client.portal is not None
-    cookie = str(client.portal.call(portal.sessions.begin, "ann", "oid", "bearer", "refresh"))
-    session = portal.sessions.find(cookie)
-    assert session is not None
-    portal.bind(ticket, session)
-    return cookie
-
-
-def _headers(cookie: str, origin: str | None = "https://localhost:8443") -> dict[str, str]:
-    return {"Cookie": f"{COOKIE}={cookie}"} | ({"Origin": origin} if origin else {})
-
-
-def test_a_terminal_is_relayed_for_its_own_session(relay: tuple[TestClient, portal_module.Portal, list[str]]) -> None:
-    client, portal, told = relay
-    cookie = _open(client, portal, "t1")
-    with client.websocket_connect("/portal/bastion/sessions/t1", headers=_headers(cookie)) as socket:
-        socket.send_text("hi")
-        assert socket.receive_text() == "hi"
-    assert told[:2] == ["/_azlan/bastion/sessions/t1", "hi"]
-
-
-@pytest.mark.parametrize("origin", [FOREIGN, None, "null", "https://localhost:9999", "http://localhost:8443"])
-def test_a_terminal_is_refused_to_other_origins(
-    relay: tuple[TestClient, portal_module.Portal, list[str]], origin: str | None
-) -> None:
-    client, portal, told = relay
-    cookie = _open(client, portal, "t1")
-    with (
-        pytest.raises(WebSocketDisconnect) as refused,
-        client.websocket_connect("/portal/bastion/sessions/t1", headers=_headers(cookie, origin)),
-    ):
-        pass
-    assert refused.value.code == 1008
-    assert told == []
-
-
-def test_a_ticket_is_worth_nothing_to_another_session_and_is_spent_by_the_try(
-    relay: tuple[TestClient, portal_module.Portal, list[str]],
-) -> None:
-    client, portal, told = relay
-    mine, other = _open(client, portal, "t1"), _open(client, portal, "t2")
-    for cookie in (other, "", mine):
-        with (
-            pytest.raises(WebSocketDisconnect),
-            client.websocket_connect("/portal/bastion/sessions/t1", headers=_headers(cookie)),
-        ):
-            pass
-    assert told == []
-
-
-def test_a_terminal_ends_with_the_sign_in(relay: tuple[TestClient, portal_module.Portal, list[str]]) -> None:
-    client, portal, told = relay
-    cookie = _open(client, portal, "t1")
-    with client.websocket_connect("/portal/bastion/sessions/t1", headers=_headers(cookie)) as socket:
-        socket.send_text("hi")
-        socket.receive_text()
-        assert client.post("/portal/signout", headers=_headers(cookie) | OURS).status_code == 204
-        assert json.loads(socket.receive_text()) == {"close": True}
-        with pytest.raises(WebSocketDisconnect):
-            socket.receive_text()
-    assert told[-1] == '{"close": true}'
