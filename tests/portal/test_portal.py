@@ -45,6 +45,7 @@ def test_a_user_signs_in_makes_a_group_and_deletes_it(visit: Make) -> None:
     expect(page.get_by_role("heading", name="Resource groups", exact=True)).to_be_visible()
     page.get_by_role("button", name="Notifications").click()
     expect(page.get_by_role("dialog").get_by_text("Deleted resource group")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
     there.picture("notifications")
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     expect(page.get_by_role("main").get_by_role("link", name="made-rg", exact=True)).to_have_count(0)
