@@ -28,7 +28,7 @@ from fabric_kit import Cloud
 FABRIC_MAC = "12:34:56:78:9a:bc"
 OUTSIDE = "outside"
 OUTSIDE_BYTES = bytes.fromhex(OUTSIDE_MAC.replace(":", ""))
-PATIENCE = 3.0
+PATIENCE = 20.0
 TTL = 57
 CHECKSUM_AT = {1: 2, 6: 16, 17: 6}
 """Protocol → where its checksum stands."""
