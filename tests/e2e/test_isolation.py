@@ -7,7 +7,9 @@ vm-1, vm-2 in peered VNets ── intruder.py as root ── finds none ──�
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -22,7 +24,7 @@ import pytest
 
 from azlan.machines.places import Place, name_of
 from client import ArmClient, ArmFailure
-from standing import Standing, in_guest, peered_pair, short_folder, standing
+from standing import PASSWORD, Standing, in_guest, peered_pair, short_folder, standing
 
 pytestmark = pytest.mark.root
 INTRUDER = Path(__file__).parents[1] / "intruder.py"
@@ -99,6 +101,7 @@ async def test_a_guests_root_gets_at_its_own_alone() -> None:
             pair = Pair(cloud, arm)
             await finds_nothing(pair)
             await shares_no_write(pair)
+            await keeps_secrets(pair)
             await leads_no_runtime_out(pair)
             await hurts_itself_alone(pair)
 
@@ -140,6 +143,73 @@ async def shares_no_write(pair: Pair) -> None:
     assert "mine" not in seen
     assert (tree / "usr/bin/true").read_bytes() == before
     assert (tree / "usr/bin/false").exists()
+
+
+async def keeps_secrets(pair: Pair) -> None:
+    """Passwords, client secrets, tokens and what a run command says: in no file, argument, environment, log or answer."""
+    cloud, arm = pair.cloud, pair.arm
+    said = f"said-{secrets.token_hex(8)}"
+    admin = cloud.config.admin_token.read_text().strip()
+    words = [PASSWORD, cloud.user("spy")["secret"], arm.headers["Authorization"].split()[1], said]
+    running = asyncio.create_task(pair.run("vm-1", f"echo {said}; sleep 2"))
+    await asyncio.sleep(1)
+    looked, found = processes(cloud, [*words, admin])
+    assert await running == said
+    assert looked > 20, "the cloud's own and those of its guests"
+    files = 0
+    for top in (cloud.state, cloud.config.run):
+        for path in top.rglob("*"):
+            # What is mounted below holds no files: pins and namespaces.
+            if not path.is_file() or path.is_symlink() or path.stat().st_dev != top.stat().st_dev:
+                continue
+            files += 1
+            content = data_of(path)
+            other = [admin] if path != cloud.config.admin_token else []
+            if path.name == "disk.ext4":  # the guest's own: what it was told it may keep
+                content = content.replace(said.encode(), b"")
+            found += [f"{path}: {word}" for word in [*words, *other] if word.encode() in content]
+    assert files > 10
+    machines = "Microsoft.Compute/virtualMachines"
+    for target in (f"{machines}/vm-1", machines, "Microsoft.Resources/deployments/network",
+                   "Microsoft.Resources/deployments/network/operations", f"{arm.id('')}/resources"):  # fmt: skip
+        answer = await arm.request(
+            "GET", target, query={"$expand": "instanceView"} if target.endswith("vm-1") else None
+        )
+        assert answer.status_code == 200, answer.text
+        found += [f"{target}: {word}" for word in [*words, admin, "$6$"] if word in answer.text]
+    assert found == []
+    modes = {path.name: path.stat().st_mode & 0o777 for path in cloud.config.control.iterdir()}
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
+    assert cloud.config.control.stat().st_mode & 0o777 == 0o700
+    assert {cloud.config.socket.stat().st_mode & 0o777} == {0o600}
+
+
+def processes(cloud: Standing, words: list[str]) -> tuple[int, list[str]]:
+    """How many processes are the cloud's, and those words that are in their arguments or environment."""
+    looked, found = 0, []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+            group = (process / "cgroup").read_text()
+            if cloud.config.mark in group or str(cloud.state).encode() in told[0]:
+                looked += 1
+                found += [f"{told[0]!r}: {word}" for word in words if word.encode() in b"".join(told)]
+    return looked, found
+
+
+def data_of(path: Path) -> bytes:
+    """What a file holds, its holes left out: disks are sparse."""
+    content = bytearray()
+    with path.open("rb") as file:
+        size, at = file.seek(0, os.SEEK_END), 0
+        while at < size:
+            try:
+                begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:  # nothing but a hole is left
+                break
+            at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            content += os.pread(file.fileno(), at - begin, begin)
+    return bytes(content)
 
 
 async def leads_no_runtime_out(pair: Pair) -> None:
