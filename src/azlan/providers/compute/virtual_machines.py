@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from azlan.arm.resource import Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
-from azlan.base.ids import ResourceId, parse_id
+from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.contract.facts import Fact, Machine
 from azlan.providers.compute.account import accept_account, login_of
 from azlan.providers.compute.images import guest_of
@@ -127,6 +127,14 @@ def _show_account(profile: Json) -> None:
     profile.setdefault("requireGuestProvisionSignal", True)
 
 
+def _removed(write: Write) -> None:
+    """Tell the NICs that go with the VM: public addresses of theirs may be to go as well."""
+    for nic in (write.properties.get("networkProfile") or {}).get("networkInterfaces") or ():
+        key = key_of(nic["id"])
+        if (nic.get("properties") or {}).get("deleteOption") == "Delete" and write.get(key) is not None:
+            write.change(key).state["goesWithMachine"] = True
+
+
 def _after_delete(row: Row, _read: Read) -> Iterable[ResourceId]:
     """Disks and NICs whose `deleteOption` is Delete."""
     storage = row.properties.get("storageProfile") or {}
@@ -178,6 +186,7 @@ RESOURCE = ResourceType(
     preflight=preflight,
     view=_view,
     actions=ACTIONS,
+    removed=_removed,
     after_delete=_after_delete,
     waits=("network", "machines"),
     creating_state="Creating",

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from azlan.arm.resource import Action, Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
@@ -67,6 +69,17 @@ JOINED = (
 """What else an IP configuration may refer to: member, type, permission, the latter two below Microsoft.Network."""
 
 
+class HandedOn(BaseModel):
+    """What of a public address may be said with the interface."""
+
+    model_config = ConfigDict(extra="ignore")
+    deleteOption: Annotated[Literal["Delete", "Detach"], fold("Delete", "Detach")] | None = None
+
+
+class PublicAddressRef(Ref):
+    properties: HandedOn | None = None
+
+
 class NetworkInterfaceIPConfigurationPropertiesFormat(Shape):
     dropped: ClassVar[frozenset[str]] = frozenset({"provisioningState", "privateLinkConnectionProperties"})
     privateIPAddress: str | None = None
@@ -75,7 +88,7 @@ class NetworkInterfaceIPConfigurationPropertiesFormat(Shape):
     privateIPAddressVersion: Annotated[Literal["IPv4", "IPv6"], fold("IPv4", "IPv6")] | None = None
     subnet: Ref | None = None
     primary: bool | None = None
-    publicIPAddress: Ref | None = None
+    publicIPAddress: PublicAddressRef | None = None
     applicationSecurityGroups: list[Ref] | None = None
     gatewayLoadBalancer: Ref | None = None
     virtualNetworkTaps: list[Ref] | None = None
@@ -148,7 +161,12 @@ class NetworkInterface(Document):
     properties: NetworkInterfacePropertiesFormat | None = None
 
 
+GOES_WITH_MACHINE = "goesWithMachine"
+"""Set by the machine. State of an interface whose machine is being deleted with it: public addresses that are to, go as well."""
+
+
 def accept(write: Write) -> None:
+    _hand_on_delete_options(write)
     settle(write, NetworkInterface)
     resource_guid(write)
     properties = write.properties
@@ -311,6 +329,28 @@ def _associate(write: Write, configs: list[Json]) -> None:
     _release(write, keep=mine)
 
 
+def _hand_on_delete_options(write: Write) -> None:
+    """`publicIPAddress.properties.deleteOption` of an IP configuration is the address' own."""
+    for config in items(write.properties, CONFIGURATIONS):
+        reference = (config.get("properties") or {}).get("publicIPAddress") or {}
+        option = str((reference.pop("properties", None) or {}).get("deleteOption") or "").capitalize()
+        key = ref_key(reference)
+        row = write.get(key) if key and option else None
+        if key and row is not None and row.properties.get("deleteOption") != option:
+            write.change(key).properties["deleteOption"] = option
+
+
+def after_delete(row: Row, read: Read) -> Iterable[ResourceId]:
+    """Public addresses whose `deleteOption` is Delete, where the interface went with its machine."""
+    if not row.state.get(GOES_WITH_MACHINE):
+        return
+    for config in items(row.properties, CONFIGURATIONS):
+        key = ref_key((config.get("properties") or {}).get("publicIPAddress"))
+        found = read.get(key) if key else None
+        if found is not None and found.properties.get("deleteOption") == "Delete":
+            yield found.id
+
+
 def _release(write: Write, keep: Iterable[str] = ()) -> None:
     for config in items((write.before or {}).get("properties") or {}, CONFIGURATIONS):
         key = ref_key((config.get("properties") or {}).get("publicIPAddress"))
@@ -449,6 +489,7 @@ RESOURCE = ResourceType(
     ),
     accept=accept,
     removed=removed,
+    after_delete=after_delete,
     facts=facts,
     view=view,
     in_use=in_use,

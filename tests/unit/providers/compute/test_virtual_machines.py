@@ -228,3 +228,44 @@ async def test_a_list_of_statuses_alone() -> None:
         assert "PowerState/running" in codes
         assert "storageProfile" not in status["properties"]
         assert "osProfile" not in status["properties"]
+
+
+@pytest.mark.parametrize(
+    ("nic_option", "address_option", "by", "left"),
+    [
+        ("Delete", "Delete", "the address", set()),
+        ("Delete", "delete", "the interface", set()),
+        ("Delete", "Detach", "the address", {"publicIPAddresses/p"}),
+        ("Detach", "Delete", "the address", {"publicIPAddresses/p", "networkInterfaces/n"}),
+    ],
+)
+async def test_a_public_address_goes_with_the_vm(nic_option: str, address_option: str, by: str, left: set[str]) -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        own = {"deleteOption": address_option} if by == "the address" else {}
+        static = {"publicIPAllocationMethod": "Static", **own}
+        address = {"location": "eastus2", "sku": {"name": "Standard"}, "properties": static}
+        await cloud.ok("PUT", "Microsoft.Network/publicIPAddresses/p", address)
+        reference: dict[str, Any] = {"id": f"{NETWORK}/publicIPAddresses/p"}
+        if by == "the interface":
+            reference["properties"] = {"deleteOption": address_option}
+        subnet = {"id": f"{NETWORK}/virtualNetworks/v/subnets/s"}
+        config = {"name": "c", "properties": {"subnet": subnet, "publicIPAddress": reference}}
+        nic = {"location": "eastus2", "properties": {"ipConfigurations": [config]}}
+        await cloud.ok("PUT", "Microsoft.Network/networkInterfaces/n", nic)
+        profile = {"id": f"{NETWORK}/networkInterfaces/n", "properties": {"deleteOption": nic_option}}
+        machine = vm_body("", networkProfile={"networkInterfaces": [profile]})
+        path = "Microsoft.Compute/virtualMachines/vm-1"
+        await cloud.ok("PUT", path, machine)
+        await cloud.until(path, "Succeeded")
+        await cloud.ok("DELETE", path)
+        await cloud.gone(path)
+        parts = {"publicIPAddresses/p", "networkInterfaces/n"}
+        for part in parts - left:
+            await cloud.gone(f"Microsoft.Network/{part}")
+        for part in left:
+            assert (await cloud.until(f"Microsoft.Network/{part}", "Succeeded"))["id"].endswith(part)
+        if "networkInterfaces/n" in left:  # one that outlived its machine takes nothing along
+            await cloud.ok("DELETE", "Microsoft.Network/networkInterfaces/n")
+            await cloud.gone("Microsoft.Network/networkInterfaces/n")
+            assert cloud.row("Microsoft.Network/publicIPAddresses/p") is not None
