@@ -31,7 +31,23 @@ class DerivedFacts:
         self._revision = loaded.revision
         self._history: deque[tuple[int, int, frozenset[str]]] = deque(maxlen=HISTORY)
         self._moved = True
+        self._touched_since: set[str] | None = None
         self._latest = Facts(-1, self._facts)
+
+    def all_of(self, snapshot: Snapshot) -> Map[str, tuple[Fact, ...]]:
+        """The facts of a whole snapshot. Touches nothing, so that any thread may ask."""
+        return Map({key: found for key in snapshot.rows if (found := self._of(key, snapshot))})
+
+    def begin(self) -> None:
+        """The facts of what was loaded are about to be derived elsewhere: remember what becomes stale meanwhile."""
+        self._touched_since = set()
+
+    def take(self, facts: Map[str, tuple[Fact, ...]]) -> None:
+        """Take over what `all_of` found of what was loaded, unless it was derived here meanwhile."""
+        if self._latest.revision < 0 and self._touched_since is not None:
+            self._facts = facts
+            self._stale = self._touched_since
+        self._touched_since = None
 
     def touched(self, rows: Pairs, snapshot: Snapshot) -> frozenset[str]:
         """Owners whose facts these changes, (old, new) by key, may concern."""
@@ -51,6 +67,8 @@ class DerivedFacts:
     def note(self, touched: frozenset[str], counts: bool) -> None:
         """Remember what has become stale. `counts`: whether an operation could wait for this revision."""
         self._stale.update(touched)
+        if self._touched_since is not None:
+            self._touched_since.update(touched)
         self._moved = self._moved or counts
 
     def same(self, owners: frozenset[str], snapshot: Snapshot) -> bool:

@@ -19,7 +19,7 @@ from azlan.arm.authorization import action_prefix
 from azlan.arm.core import Core
 from azlan.arm.registry import GROUP_TYPE
 from azlan.arm.resource import Json, ResourceType, Row
-from azlan.arm.snapshot import creation_order
+from azlan.arm.snapshot import creation_order, in_order
 from azlan.arm.writes import Request
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
@@ -127,7 +127,7 @@ async def list_resources(core: Core, request: Request, scope: ResourceId, link: 
             everywhere[action] = core.authorization.allowed(snapshot, request.principal, action, scope.key)
         return everywhere[action] or core.authorization.allowed(snapshot, request.principal, action, row.key)
 
-    rows = sorted((row for row in source if _listed(core, row) and matches(row) and readable(row)), key=creation_order)
+    rows = in_order(row for row in source if _listed(core, row) and matches(row) and readable(row))
     page, token = _page(rows, request, _top(request))
     expand = {part.strip().lower() for part in request.query.get("$expand", "").split(",")}
     return _answer(await _sliced(page, lambda row: short_form(row, expand)), token, link)

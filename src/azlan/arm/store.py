@@ -239,6 +239,11 @@ class Store:
         """Call `callback` on the event loop after each publish."""
         self._subscribers.append(callback)
 
+    async def prepare(self) -> None:
+        """Derive the facts of all that is there in a thread, so that the first `facts` finds little left to do."""
+        self._derived.begin()
+        self._derived.take(await asyncio.to_thread(self._derived.all_of, self._committed))
+
     def facts(self, since: Facts | None = None) -> Facts:
         """Facts of the committed state; `changed` relative to `since`, or `since` itself where nothing happened."""
         return self._derived.facts(self._committed, since)

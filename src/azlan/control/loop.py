@@ -30,6 +30,8 @@ OBSERVE_WHILE_WAITING = 0.5
 class Source(Protocol):
     """Where the facts come from: the store."""
 
+    async def prepare(self) -> None: ...
+
     def facts(self, since: Facts | None = None) -> Facts: ...
 
     def subscribe(self, callback: Callable[[], None]) -> None: ...
@@ -67,6 +69,7 @@ class Loops:
         self.machines_report = Report(revision=-1)
         self.statuses: dict[str, MachineStatus] = {}
         self._facts: Facts | None = None
+        self._compiling = asyncio.Lock()
         self._wake = {"network": asyncio.Event(), "machines": asyncio.Event(), "settle": asyncio.Event()}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -92,7 +95,7 @@ class Loops:
     @property
     def desired(self) -> int:
         """The revision of the newest facts: when both reports have come to it, all of them are in force."""
-        return self._source.facts(self._facts).revision
+        return self._source.facts(self._facts).revision if self._facts is not None else 0
 
     def _changed(self) -> None:
         for event in self._wake.values():
@@ -102,11 +105,19 @@ class Loops:
         """Apply everything once more: the other side has lost its memory, or something drifted."""
         self._changed()
 
-    def _compiled(self) -> World:
-        facts = self._source.facts(self._facts)
-        if self._facts is None or facts is not self._facts:
-            self.world = self._compiler.compile(facts)
-            self._facts = facts
+    async def _compiled(self) -> World:
+        """The World of the newest facts. The first is made of all there is, beside the event loop: requests are answered
+        meanwhile."""
+        async with self._compiling:
+            if self._facts is None:
+                await self._source.prepare()
+                facts = self._source.facts()
+                self.world = await asyncio.to_thread(self._compiler.compile, facts)
+                self._facts = facts
+            facts = self._source.facts(self._facts)
+            if facts is not self._facts:
+                self.world = self._compiler.compile(facts)
+                self._facts = facts
         return self.world
 
     async def _turn(self, name: str, apply: Callable[[World], Awaitable[Report]]) -> None:
@@ -123,7 +134,7 @@ class Loops:
                 pass
             event.clear()
             try:
-                report = await apply(self._compiled())
+                report = await apply(await self._compiled())
             except Exception as error:
                 log.warning("apply failed, retrying", loop=name, error=repr(error), pause=pause)
                 event.set()

@@ -1,5 +1,8 @@
 """Facts are derived again for what a write concerns, and for nothing else."""
 
+import asyncio
+from pathlib import Path
+
 from azlan.contract.facts import Space
 from unit.arm import toys
 from unit.arm.toys import SUB, cloud
@@ -88,3 +91,24 @@ async def test_one_who_fell_too_far_behind_looks_at_everything() -> None:
         stranger = type(c.store.facts())(revision=-7, by_owner={})
         found = c.store.facts(stranger)
         assert (found.base, found.changed) == (None, {BOX})
+
+
+async def test_facts_of_what_was_loaded_are_derived_beside_and_what_changes_meanwhile_again(tmp_path: Path) -> None:
+    async with cloud(tmp_path / "s.db") as c:
+        await c.group()
+        await c.ok("PUT", "Toy.Net/boxes/b", box("s1"))
+        await c.ok("PUT", "Toy.Net/plugs/p", plug("s1"))
+        before = c.store.facts().by_owner
+    async with cloud(tmp_path / "s.db") as c:
+        preparing = asyncio.ensure_future(c.store.prepare())
+        await asyncio.sleep(0)
+        await c.ok("PUT", "Toy.Net/boxes/b/slots/s2", {"properties": {}})
+        await preparing
+        after = c.store.facts()
+        assert after.base is None
+        assert after.by_owner[PLUG] == before[PLUG]
+        assert after.by_owner[BOX] == (Space(BOX, ("s1", "s2"), "eastus2"),)
+        # Asked for before they were there, they are derived at once, and what comes late is not taken.
+        await c.ok("PUT", "Toy.Net/boxes/b/slots/s3", {"properties": {}})
+        await c.store.prepare()
+        assert c.store.facts(after).by_owner[BOX] == (Space(BOX, ("s1", "s2", "s3"), "eastus2"),)

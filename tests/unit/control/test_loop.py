@@ -37,6 +37,8 @@ class Cloud:
         self.gate = asyncio.Event()
         self.gate.set()
 
+    async def prepare(self) -> None: ...
+
     def facts(self, since: Facts | None = None) -> Facts:
         return Facts(revision=self.revision, by_owner={})
 
