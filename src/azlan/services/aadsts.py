@@ -165,7 +165,7 @@ def expired_refresh_token() -> AadError:
     )
 
 
-def revoked_refresh_token() -> AadError:
+def revoked() -> AadError:
     """The password has changed, or the user's sessions were ended."""
     return AadError(
         50173,

@@ -56,6 +56,8 @@ class DeviceGrant:
     scope: str
     expires: float
     object_id: str | None = None
+    stamp: str = ""
+    """Of the user's sign-ins, as in the directory when the user signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class CodeGrant:
     redirect: str
     challenge: str
     object_id: str
+    stamp: str
     nonce: str | None
     scope: str
     expires: float
@@ -290,11 +293,7 @@ class Identity:
             raise aadsts.bad_refresh_token()
         if claims.get("exp", 0) < time.time():
             raise aadsts.expired_refresh_token()
-        entry = self.directory.entry(str(claims.get("oid")))
-        if entry is None:
-            raise aadsts.unknown_user(self.tenant)
-        if claims.get("stamp") != entry.stamp:
-            raise aadsts.revoked_refresh_token()
+        entry = self._still(str(claims.get("oid")), claims.get("stamp"))
         # The old token goes on to work beside the new one until it expires, as Entra's do: "they aren't revoked when used".
         return self._user_answer(entry, client, audience, form, "refresh_token")
 
@@ -308,9 +307,7 @@ class Identity:
         if grant.object_id is None:
             raise aadsts.pending()
         del self.pending.devices[code]
-        entry = self.directory.entry(grant.object_id)
-        if entry is None:
-            raise aadsts.unknown_user(self.tenant)
+        entry = self._still(grant.object_id, grant.stamp)
         asked = {**form, "scope": form.get("scope") or grant.scope}
         return self._user_answer(entry, grant.client, self.audience(asked), asked, "device_code")
 
@@ -327,11 +324,18 @@ class Identity:
         verifier = hashlib.sha256(form["code_verifier"].encode()).digest()
         if not hmac.compare_digest(_b64(verifier), grant.challenge):
             raise aadsts.wrong_verifier()
-        entry = self.directory.entry(grant.object_id)
-        if entry is None:
-            raise aadsts.unknown_user(self.tenant)
+        entry = self._still(grant.object_id, grant.stamp)
         asked = {**form, "scope": form.get("scope") or grant.scope}
         return self._user_answer(entry, client, self.audience(asked), asked, "authorization_code", grant.nonce)
+
+    def _still(self, object_id: str, stamp: object) -> Entry:
+        """The user who signed in, unless his sessions have been ended since. Raises AadError."""
+        entry = self.directory.entry(object_id)
+        if entry is None:
+            raise aadsts.unknown_user(self.tenant)
+        if stamp != entry.stamp:
+            raise aadsts.revoked()
+        return entry
 
     def new_code(self, entry: Entry, asked: Form) -> str:
         """An authorization code for a user who has just signed in; `asked` is the authorization request."""
@@ -342,6 +346,7 @@ class Identity:
             redirect=asked["redirect_uri"],
             challenge=asked["code_challenge"],
             object_id=entry.object_id,
+            stamp=entry.stamp,
             nonce=asked.get("nonce"),
             scope=asked.get("scope", ""),
             expires=time.monotonic() + _CODE_LIFETIME,
