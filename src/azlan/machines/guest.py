@@ -282,6 +282,7 @@ class VirtualMachine(Guest):
             "CRUN_ROOT": str(place.crun_root),
             "ID": place.name,
             "ROOT": oci.ROOT,
+            "NETWORK": str(place.network_namespace),
             "RUN": str(place.run),
             "STATE": str(place.state),
             "DELEGATED": str(delegated or ""),

@@ -22,6 +22,7 @@ _SOURCE = Path(__file__).resolve().parents[2]
 # Exit status 129 of crun: the guest called reboot(2) to restart; 130: to power off. `stop` is there when the fabric
 # process wants it off: a guest that restarts just then is not booted again. The root is the guest's own when it boots a
 # second time: a link where crun mounts something would lead it out before pivot_root (CVE-2026-47766, CVE-2026-88264).
+# Off it answers no ping, though the fabric process, which takes its namespace away, be down.
 _MONITOR = """\
 boots=$(cat "$STATE/boots" 2>/dev/null || echo 0)
 while :; do
@@ -47,6 +48,7 @@ while :; do
   "$CRUN" --root "$CRUN_ROOT" --cgroup-manager cgroupfs delete --force "$ID" >/dev/null 2>&1
   [ "$code" = 129 ] && [ ! -e "$RUN/stop" ] || break
 done
+nsenter --net="$NETWORK" ip link set group default down 2>/dev/null
 echo "$code" >"$RUN/exit.new" && mv "$RUN/exit.new" "$RUN/exit"
 """
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from pyroute2 import IPRoute
 
 import machines_lab as lab
 from azlan.base import linux
 from azlan.contract.machine import MachineStatus
 from azlan.contract.world import GuestLogin, Machine, Nic
-from azlan.machines import keeper
+from azlan.machines import keeper, netns
 from azlan.machines.bastion_wire import BastionConnection, BastionError, Code, Open, Tunnel
 from azlan.machines.containers import ContainerMachines, Limits
 from azlan.machines.guest import Desired, VirtualMachine
@@ -253,6 +254,26 @@ async def test_restarts_and_power_from_inside_and_outside(driver: Driver) -> Non
     await driver.machines.apply(lab.world(n4, lab.vm(4, n4, boot=2)))
     await driver.ready(VM4, boots=5)
     assert (await driver.machines.run(VM4, "cat /root/file", 10)).stdout == "kept\n"
+
+
+async def test_one_that_powers_off_while_nobody_looks_has_no_link_any_more(driver: Driver) -> None:
+    n4 = lab.nic(4)
+    await driver.machines.apply(lab.world(n4, lab.vm(4, n4)))
+    await driver.ready(VM4)
+    guest = next(iter(driver.machines._keepers.values())).guest
+
+    def up() -> list[str]:
+        with IPRoute() as netlink:
+            return [str(link.get_attr("IFLA_IFNAME")) for link in netlink.get_links() if link["flags"] & 1]
+
+    assert set(netns.inside(driver.machines.namespace(VM4), up)) == {"lo", "eth0"}
+    await driver.machines._forget_keepers()
+    await driver.machines.run(VM4, "poweroff", 10)
+    await driver.until(lambda: guest.monitor() is None)
+    assert netns.inside(driver.machines.namespace(VM4), up) == []
+    await driver.machines.apply(lab.world(n4, lab.vm(4, n4)))
+    await driver.until(lambda: driver.last(VM4).power == "stopped")  # type: ignore[union-attr]
+    assert not driver.machines.namespace(VM4).exists()
 
 
 async def test_nics_come_and_go_while_it_runs(driver: Driver) -> None:
