@@ -182,6 +182,14 @@ def version() -> None:
 
 
 @cli.command()
+def types() -> None:
+    """Print what the API serves on one page: types, references, actions, routes; and what it does not serve."""
+    from azlan.arm.registry import Registry
+
+    typer.echo(Registry.discover().describe(), nl=False)
+
+
+@cli.command()
 def env(
     shell: Annotated[str | None, typer.Argument(help="bash (zsh, sh), pwsh or fish.", show_default="by $SHELL")] = None,
     adfs: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,8 @@ def build(
     store = ImageStore()
     with _errors():
         missing = [name for name in names or CATALOGUE if store.find(name) is None]
+    if missing and os.geteuid() != 0:
+        raise CommandError("Images are built by root.", f"sudo azlan images build {' '.join(missing)}")
     if missing:
         refuse([image_space(Wanted())])
     for name in names or list(CATALOGUE):

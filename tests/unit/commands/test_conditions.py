@@ -109,6 +109,7 @@ def test_an_image_cannot_be_built(tmp_path: Path) -> None:
     mirror = "export AZLAN_MIRROR_UBUNTU=http://127.0.0.1:9/ubuntu\n"
     for setup, cure in (
         (hidden.format(options="-o size=1m"), "Make room"),
+        (f'{hidden.format(options="")}set -- unshare -U --map-user=1000 "$@"\n', "sudo"),
         (hidden.format(options="-o size=4g") + mirror, "AZLAN_MIRROR_UBUNTU"),
         (hidden.format(options="-o size=4g") + hide("mmdebstrap"), "install the package mmdebstrap"),
     ):
