@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from azlan.arm.resource import ActionContext, Json, Later, Row
 from azlan.base.errors import ArmError
+from azlan.base.ids import key_of
 from azlan.base.nets import address, network
 from azlan.contract.world import PartKey
 from azlan.providers.network import watchers
@@ -108,7 +109,7 @@ def _target(context: ActionContext, id: str) -> Row:
     try:
         return watchers.machine_row(context, id)
     except ArmError as error:
-        row = context.get(id.lower())
+        row = context.get(key_of(id))
         if error.code == "ResourceNotInSameRegion" and row is not None:
             return row
         raise

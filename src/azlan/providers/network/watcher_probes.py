@@ -39,12 +39,17 @@ def default_port(protocol: str) -> int:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Of an address, a name or a URL; 0 for a port that is not given."""
-    if "://" not in text:
-        return text.strip(), 0
-    parts = urlsplit(text)
-    port = parts.port or PORTS.get(parts.scheme.capitalize(), 0)
-    return parts.hostname or "", port
+    """Of an address, a name or a URL; 0 for a port that is not given. Raises `InvalidDestinationAddress`."""
+    host, port = text.strip(), 0
+    if "://" in text:
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme.capitalize(), 0)
+        except ValueError:
+            host = ""
+    if not host or len(host) > 253 or not host.isprintable() or " " in host:
+        raise ArmError(400, "InvalidDestinationAddress", f"The destination address '{text}' is not valid.")
+    return host, port
 
 
 async def send(machines: Machines, machine: PartKey, request: Json) -> Probes | None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from azlan.arm.resource import ActionContext, Json, Read, Row, Write
 from azlan.base.errors import ArmError
-from azlan.base.ids import ResourceId, key_of
+from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.contract.world import Nic, World
 from azlan.providers.network.shapes import (
     NETWORK_WATCHER,
@@ -76,10 +76,13 @@ def parsed(context: ActionContext, model: type[Body]) -> Body:
 
 def machine_row(context: ActionContext, target: str) -> Row:
     """The virtual machine that a tool is asked about: one that the caller may read, of the watcher's own region."""
-    key = key_of(target)
-    context.authorize(f"{VIRTUAL_MACHINE}/read", target)
-    row = context.get(key)
-    if row is None or row.type != VIRTUAL_MACHINE or row.key != key:
+    try:
+        id = parse_id(target)
+    except ValueError:
+        raise invalid("InvalidResourceId", f"'{target}' is no resource id.") from None
+    context.authorize(f"{VIRTUAL_MACHINE}/read", str(id))
+    row = context.get(id.key)
+    if row is None or row.type != VIRTUAL_MACHINE or row.key != id.key:
         raise ArmError(
             404, "ResourceNotFound", f"The virtual machine {target} was not found. Only virtual machines are supported."
         )

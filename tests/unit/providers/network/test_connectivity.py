@@ -171,6 +171,17 @@ async def test_a_guest_that_does_not_listen() -> None:
         assert issue["context"] == [{"key": "Reason", "value": "Connection refused"}]
 
 
+async def test_a_machine_of_another_region() -> None:
+    async with watched() as cloud:
+        no_guest(cloud)
+        away = {**vnet("10.7.0.0/16"), "location": "westeurope"}
+        await cloud.azure.ok("PUT", "Microsoft.Network/virtualNetworks/away", away)
+        await cloud.machine("vm-c", "away", location="westeurope")
+        found = await cloud.ask("connectivityCheck", check(resourceId=f"/{VM_B.replace('vm-b', 'vm-c')}"))
+        assert found["connectionStatus"] == "Unreachable"
+        assert found["hops"][0]["issues"][0]["type"] == "Platform", "no route to an unpeered network"
+
+
 async def test_nobody_can_ask_the_machine() -> None:
     async with watched() as cloud:
         cloud.azure.guests.answer = ConnectionError("no fabric process answers")
@@ -184,11 +195,15 @@ async def test_nobody_can_ask_the_machine() -> None:
     [
         ({"source": {"resourceId": VM_A}, "destination": {"address": "10.1.0.4"}}, "DestinationPortMissing"),
         ({"source": {"resourceId": VM_A}, "destination": {"port": 80}}, "DestinationMissing"),
+        (check(address="http://x:99999/"), "InvalidDestinationAddress"),
+        (check(address="http://["), "InvalidDestinationAddress"),
+        (check(address="no such name"), "InvalidDestinationAddress"),
+        (["no", "object"], "InvalidRequestFormat"),
         ({"source": {"resourceId": VM_A}}, "InvalidRequestFormat"),
         ({"source": {"resourceId": VM_A}, "destination": {"port": 99999}}, "InvalidRequestFormat"),
         ({"source": {"resourceId": VM_A.replace("vm-a", "x")}, "destination": {"port": 1}}, "ResourceNotFound"),
     ],
 )
-async def test_refusals(body: dict[str, Any], code: str) -> None:
+async def test_refusals(body: Any, code: str) -> None:
     async with watched() as cloud:
         assert (await cloud.refused("connectivityCheck", body))[1] == code

@@ -106,6 +106,7 @@ async def test_a_peering_without_access_falls_to_the_last_rule() -> None:
         ({"protocol": "ICMP"}, 400, "InvalidRequestFormat"),
         ({"extra": 1}, 400, "InvalidRequestFormat"),
         ({"targetResourceId": VM.replace("vm-a", "vm-z")}, 404, "ResourceNotFound"),
+        ({"targetResourceId": "vm-a"}, 400, "InvalidResourceId"),
         ({"targetResourceId": f"{NETWORK}/virtualNetworks/v"}, 404, "ResourceNotFound"),
         ({"targetNicResourceId": f"{NETWORK}/networkInterfaces/vm-b-nic"}, 400, "TargetNicNotAttachedToVm"),
     ],

@@ -58,13 +58,13 @@ class Watched:
         row = next(iter(self.azure.cloud.store.snapshot.list("Microsoft.Network/networkWatchers")))
         return str(row.id)
 
-    async def machine(self, name: str, vnet: str, **nic: Any) -> None:
+    async def machine(self, name: str, vnet: str, location: str = "eastus2", **nic: Any) -> None:
         """A machine that runs, with an interface `{name}-nic` in the subnet of a network."""
         subnet = {"id": f"{NETWORK}/virtualNetworks/{vnet}/subnets/s"}
         config = {"name": "ipconfig1", "properties": {"subnet": subnet}}
         path = f"Microsoft.Network/networkInterfaces/{name}-nic"
-        await self.azure.ok("PUT", path, {"location": "eastus2", "properties": {"ipConfigurations": [config], **nic}})
-        body = vm_body(f"{NETWORK}/networkInterfaces/{name}-nic")
+        await self.azure.ok("PUT", path, {"location": location, "properties": {"ipConfigurations": [config], **nic}})
+        body = vm_body(f"{NETWORK}/networkInterfaces/{name}-nic") | {"location": location}
         await self.azure.ok("PUT", f"Microsoft.Compute/virtualMachines/{name}", body)
         await self.azure.until(f"Microsoft.Compute/virtualMachines/{name}", "Succeeded")
         self.azure.seen(name, "running")
