@@ -200,20 +200,36 @@ class Registry:
         return sorted(problems)
 
     def describe(self) -> str:
-        """The types on one page, with what each keeps inline, refers to and can do."""
+        """The types on one page: what each keeps inline, refers to (and by which right) and can do; then the routes, and
+        what is referred to though it is not served."""
         lines = []
         for key in sorted(self.types):
             declared = self.types[key]
-            words = [declared.type, declared.api_versions[0] if declared.api_versions else "-"]
+            words = [declared.type, *_versions(declared)]
             if declared.inline:
                 words.append(f"in {declared.parent}")
+            elif declared.parent:
+                words.append(f"below {declared.parent}")
             words.append("waits " + "+".join(declared.waits) if declared.waits else "at once")
             if declared.job or declared.delete_job:
                 words.append("job")
             lines.append("  ".join(words))
             lines += [
-                f"    refers {reference.path} → {', '.join(reference.types)}" for reference in declared.references
+                f"    refers {reference.path} → {', '.join(reference.types)}"
+                + (f"  by {reference.permission}" if reference.permission else "")
+                for reference in declared.references
             ]
             lines += [f"    {action.method} {name}" for name, action in sorted(declared.actions.items())]
         lines += sorted(f"{compiled.route.method} {compiled.route.path}" for compiled in self.routes)
+        missing = sorted({problem.rpartition(" ")[2] for problem in self.validate_references()})
+        if missing:
+            lines += ["", "Not served, though something may refer to it:", *missing]
         return "\n".join(lines) + "\n"
+
+
+def _versions(declared: ResourceType) -> list[str]:
+    """The newest api-version, and how many down to which."""
+    known = declared.api_versions
+    if len(known) < 2:
+        return list(known) or ["-"]
+    return [f"{known[0]} … {known[-1]} ({len(known)})"]

@@ -65,10 +65,11 @@ def test_references_are_found_by_path_and_checked_for_targets() -> None:
 
 def test_the_list_of_types_fits_one_page() -> None:
     page = toys.registry().describe()
-    assert page.index("Toy.Net/boxes ") < page.index("Toy.Net/boxes/slots  2024-05-01  in Toy.Net/boxes  waits network")
+    assert page.index("Toy.Net/boxes ") < page.index("Toy.Net/boxes/slots ")
+    assert "  in Toy.Net/boxes  waits network" in page
     assert "    POST ping" in page
     assert "    refers properties.sockets[].id → Toy.Net/boxes/slots" in page
-    assert "Toy.Run/tasks  2024-05-01  at once  job" in page
+    assert "Toy.Run/tasks  2024-05-01 … 2022-01-01 (2)  at once  job" in page
     assert page.endswith(f"GET {toys.ROUTE.path}\n")
 
 
