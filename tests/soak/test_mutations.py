@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from counts import figures, times
-from mutations import FAULTS, ROOT, caught, listed
+from mutations import FAULTS, ROOT, each, listed
 
 SAMPLE = (
     "forwarded traffic is taken unasked",
@@ -33,6 +33,6 @@ def test_every_fault_finds_its_one_line_and_is_listed() -> None:
 @pytest.mark.root
 def test_seeded_faults_are_caught() -> None:
     chosen = times([fault for fault in FAULTS if fault.name in SAMPLE], list(FAULTS))
-    results = {fault.name: caught(fault) for fault in chosen}
+    results = {fault.name: test for fault, test in each(chosen)}
     figures.append(f"seeded faults: {sum(test is not None for test in results.values())} of {len(results)} caught")
     assert [name for name, test in results.items() if test is None] == []
