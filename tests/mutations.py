@@ -112,7 +112,7 @@ def listed() -> list[str]:
     """The names of the faults that the page lists."""
     text = PAGE.read_text(encoding="utf-8")
     table = text[text.index(BEGIN) : text.index(END)]
-    return re.findall(r"^\| [a-z]+ \| (.+?) \|", table, re.MULTILINE)
+    return re.findall(r"^\| [a-z]+ \| (.+?) \|", table, re.MULTILINE)[1:]
 
 
 def table(results: dict[Fault, str | None]) -> str:
