@@ -10,6 +10,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -167,9 +168,9 @@ def _documented_exception(rule: str, html: str) -> bool:
     return rule == "aria-hidden-focus" and "data-tabster-dummy" in html
 
 
-@pytest.fixture
-def visit(cloud: Standing, chromium: Browser) -> Iterator[Callable[..., Visit]]:
-    """Makes users with a role, each with a browser context of its own."""
+@contextmanager
+def visitors(cloud: Standing, chromium: Browser) -> Iterator[Callable[..., Visit]]:
+    """Makes users of a cloud with a role, each with a browser context of its own."""
     made: list[Visit] = []
 
     def make(role: str = "Owner", scope: str | None = None) -> Visit:
@@ -192,6 +193,13 @@ def visit(cloud: Standing, chromium: Browser) -> Iterator[Callable[..., Visit]]:
     for one in made:
         one.context.close()
     assert not troubles, troubles
+
+
+@pytest.fixture
+def visit(cloud: Standing, chromium: Browser) -> Iterator[Callable[..., Visit]]:
+    """`visitors` of the cloud on the model engine."""
+    with visitors(cloud, chromium) as make:
+        yield make
 
 
 def _watch(visit: Visit) -> None:
