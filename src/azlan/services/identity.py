@@ -59,6 +59,10 @@ class DeviceGrant:
     stamp: str = ""
     """Of the user's sign-ins, as in the directory when the user signed in."""
 
+    def accept(self, entry: Entry) -> None:
+        """The user has signed in on the code's page."""
+        self.object_id, self.stamp = entry.object_id, entry.stamp
+
 
 @dataclass(frozen=True, slots=True)
 class CodeGrant:

@@ -117,7 +117,7 @@ class SignIn:
             return self._device_page(user_code, form.get("username", ""), entry.message)
         if grant is None:
             return self._device_page("", entry.name, "That code didn't work. Check the code and try again.")
-        grant.object_id, grant.stamp = entry.object_id, entry.stamp
+        grant.accept(entry)
         application = PUBLIC_CLIENTS[grant.client]
         return _page(
             "Signed in",

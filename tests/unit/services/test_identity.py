@@ -189,10 +189,22 @@ async def test_device_code(tenant: Tenant) -> None:
     assert shown["user_code"] in shown["message"]
     form = {"grant_type": DEVICE_GRANT, "client_id": AZURE_CLI, "device_code": shown["device_code"]}
     failed(await tenant.token("organizations", **form), 400, "authorization_pending", 70016)
-    tenant.identity.pending.devices[shown["device_code"]].object_id = tenant.user
+    entry = tenant.directory.entry(tenant.user)
+    assert entry is not None
+    tenant.identity.pending.devices[shown["device_code"]].accept(entry)
     answer = (await tenant.token("organizations", **form)).json()
     assert tenant.tokens.verify(answer["access_token"]).object_id == tenant.user
     failed(await tenant.token("organizations", **form), 400, "bad_verification_code", 90019)
+
+
+async def test_a_device_code_ends_with_its_users_sessions(tenant: Tenant) -> None:
+    shown = await device(tenant)
+    entry = tenant.directory.entry(tenant.user)
+    assert entry is not None
+    tenant.identity.pending.devices[shown["device_code"]].accept(entry)
+    await tenant.directory.revoke(tenant.user)
+    form = {"grant_type": DEVICE_GRANT, "client_id": AZURE_CLI, "device_code": shown["device_code"]}
+    failed(await tenant.token("organizations", **form), 400, "invalid_grant", 50173)
 
 
 async def test_device_code_expires(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
