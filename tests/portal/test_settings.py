@@ -1,0 +1,149 @@
+"""The settings pages of the portal in a browser: peerings of both halves, rules, routes, subnets, interfaces, logs, roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Visit
+
+Make = Callable[..., Visit]
+VERSION = "2024-05-01"
+NETWORK = "Microsoft.Network"
+
+
+def make(there: Visit, path: str, body: dict[str, Any], version: str = VERSION) -> str:
+    """PUT and wait; returns the id. `path` is below the subscription."""
+    located = {} if body.pop("nested", False) else {"location": "eastus2"}
+    there.arm("PUT", path, {**located, **body}, version)
+    there.page.wait_for_function(
+        """async (url) => {
+            const answer = await fetch(url, {headers: {"X-Azlan-Portal": "1"}});
+            return (await answer.json()).properties.provisioningState === "Succeeded";
+        }""",
+        arg=f"/portal/arm{there.subscription}{path}?api-version={version}",
+    )
+    return there.subscription + path
+
+
+def make_network(there: Visit, group: str, name: str, prefix: str = "10.0") -> str:
+    there.arm("PUT", f"/resourceGroups/{group}", {"location": "eastus2"})
+    subnets = [{"name": "subnet-1", "properties": {"addressPrefix": f"{prefix}.0.0/24"}}]
+    space = {"addressSpace": {"addressPrefixes": [f"{prefix}.0.0/16"]}, "subnets": subnets}
+    return make(there, f"/resourceGroups/{group}/providers/{NETWORK}/virtualNetworks/{name}", {"properties": space})
+
+
+def read(there: Visit, id: str, version: str = VERSION) -> dict[str, Any]:
+    answer: dict[str, Any] = there.arm("GET", id.removeprefix(there.subscription), None, version)
+    return answer
+
+
+def row(page: Page, table: str, name: str) -> Locator:
+    return (
+        page.get_by_role("table", name=table, exact=True)
+        .get_by_role("row")
+        .filter(has=page.get_by_role("cell", name=name, exact=True))
+    )
+
+
+def choose(place: Page | Locator, label: str, option: str) -> None:
+    """An option of a dropdown; the list of options is the page's, not the form's."""
+    page = place.page if isinstance(place, Locator) else place
+    place.get_by_role("combobox", name=label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def confirm(page: Page) -> None:
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+
+
+def test_one_form_peers_two_networks_both_ways_and_one_delete_parts_them(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    one = make_network(there, "peer-rg", "vnet-1")
+    two = make_network(there, "peer-rg", "vnet-2", "10.1")
+    there.open(f"/resource{one}")
+    page.get_by_role("navigation", name="Menu of vnet-1").get_by_role("link", name="Peerings").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    form = page.get_by_role("dialog", name="Add peering")
+    remote = form.get_by_role("group", name="Remote virtual network summary")
+    expect(form.get_by_label("Allow 'vnet-1' to access the peered virtual network")).to_be_checked()
+    remote.get_by_label("Peering link name").fill("vnet-2-to-vnet-1")
+    expect(remote.get_by_label("Resource Manager")).to_be_checked()
+    expect(remote.get_by_label("I know my resource ID")).not_to_be_checked()
+    expect(remote.get_by_label("Subscription")).to_be_visible()
+    choose(remote, "Virtual network", "vnet-2")
+    for mine, other in (("vnet-1", "vnet-2"), ("vnet-2", "vnet-1")):
+        expect(form.get_by_label(f"Allow '{mine}' to access '{other}'")).to_be_checked()
+        forwarded = form.get_by_label(f"Allow '{mine}' to receive forwarded traffic from '{other}'")
+        expect(forwarded).not_to_be_checked()
+        forwarded.check()
+        transit = f"Allow gateway or route server in '{mine}' to forward traffic to '{other}'"
+        expect(form.get_by_label(transit)).not_to_be_checked()
+        gateway = f"Enable '{mine}' to use '{other}'s' remote gateway or route server"
+        expect(form.get_by_label(gateway)).not_to_be_checked()
+    there.picture("peering-form")
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(form.get_by_text("The value must not be empty.")).to_be_visible()
+    local = form.get_by_role("group", name="Local virtual network peering summary")
+    local.get_by_label("Peering link name").fill("vnet-1-to-vnet-2")
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(form).to_have_count(0)
+    expect(row(page, "Peerings", "vnet-1-to-vnet-2")).to_contain_text("Connected")
+    expect(row(page, "Peerings", "vnet-1-to-vnet-2")).to_contain_text("Fully Synchronized")
+    there.picture("peerings")
+    for half in (f"{one}/virtualNetworkPeerings/vnet-1-to-vnet-2", f"{two}/virtualNetworkPeerings/vnet-2-to-vnet-1"):
+        properties = read(there, half)["properties"]
+        assert properties["peeringState"] == "Connected"
+        assert properties["allowForwardedTraffic"] is True
+        assert properties["useRemoteGateways"] is False
+
+    page.get_by_role("button", name="vnet-1-to-vnet-2").click()
+    edit = page.get_by_role("dialog", name="vnet-1-to-vnet-2")
+    edit.get_by_label("Allow 'vnet-1' to receive forwarded traffic from 'vnet-2'").uncheck()
+    edit.get_by_role("button", name="Save").click()
+    expect(edit).to_have_count(0)
+    saved = read(there, f"{one}/virtualNetworkPeerings/vnet-1-to-vnet-2")
+    assert saved["properties"]["allowForwardedTraffic"] is False
+
+    page.get_by_label("Select vnet-1-to-vnet-2").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("deleted as well")
+    there.picture("peering-delete")
+    confirm(page)
+    expect(page.get_by_text("Add a peering to get started")).to_be_visible()
+    page.wait_for_function(
+        "async (url) => (await (await fetch(url, {headers: {'X-Azlan-Portal': '1'}})).json()).value.length === 0",
+        arg=f"/portal/arm{two}/virtualNetworkPeerings?api-version={VERSION}",
+    )
+    assert there.violations() == []
+
+
+def test_a_peering_made_elsewhere_connects_and_falls_out_of_sync_before_ones_eyes(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    one = make_network(there, "sync-rg", "vnet-1")
+    two = make_network(there, "sync-rg", "vnet-2", "10.1")
+    below = one.removeprefix(there.subscription), two.removeprefix(there.subscription)
+    make(
+        there,
+        f"{below[0]}/virtualNetworkPeerings/out",
+        {"nested": True, "properties": {"remoteVirtualNetwork": {"id": two}}},
+    )
+    there.open(f"/resource{one}/peerings")
+    expect(row(page, "Peerings", "out")).to_contain_text("Initiated")
+    make(
+        there,
+        f"{below[1]}/virtualNetworkPeerings/back",
+        {"nested": True, "properties": {"remoteVirtualNetwork": {"id": one}}},
+    )
+    expect(row(page, "Peerings", "out")).to_contain_text("Connected")
+    body = read(there, two)
+    body["properties"]["addressSpace"]["addressPrefixes"].append("10.2.0.0/16")
+    make(there, below[1], {"properties": body["properties"]})
+    expect(row(page, "Peerings", "out")).to_contain_text("sync required")
+    page.get_by_label("Select out").check()
+    page.get_by_role("button", name="Sync", exact=True).click()
+    expect(row(page, "Peerings", "out")).to_contain_text("Fully Synchronized")
