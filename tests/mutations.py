@@ -25,15 +25,16 @@ BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
 PURE = ("tests/unit/compiler", "tests/unit/engines/test_model.py", "tests/property/test_worlds.py")
 _BPF = "tests/unit/engines/bpf"
-REFERENCE, PORT, OUTSIDE = "tests/soak/test_reference.py", f"{_BPF}/test_port.py", f"{_BPF}/test_outside.py"
+REFERENCE, OUTSIDE = "tests/soak/test_reference.py", f"{_BPF}/test_outside.py"
+PORT = tuple(f"{_BPF}/test_port{about}.py" for about in ("_refusals", "_flows", "_errors", "_rules", ""))
 FEED = (f"{_BPF}/test_render.py", f"{_BPF}/test_tables.py", f"{_BPF}/test_engine.py", REFERENCE)
 TESTS = {"compiler": PURE, "model": PURE, "render": FEED, "engine": FEED}
 PROGRAM = {
-    "gates.h": (f"{_BPF}/test_gates.py", REFERENCE, PORT, OUTSIDE),
-    "flows.h": (f"{_BPF}/test_flows.py", PORT, REFERENCE, OUTSIDE),
-    "packet.h": (PORT, REFERENCE, OUTSIDE),
-    "translate.h": (OUTSIDE, REFERENCE, PORT),
-    "port.bpf.c": (REFERENCE, PORT, OUTSIDE),
+    "gates.h": (f"{_BPF}/test_gates.py", REFERENCE, *PORT, OUTSIDE),
+    "flows.h": (f"{_BPF}/test_flows.py", *PORT, REFERENCE, OUTSIDE),
+    "packet.h": (*PORT, REFERENCE, OUTSIDE),
+    "translate.h": (OUTSIDE, REFERENCE, *PORT),
+    "port.bpf.c": (REFERENCE, *PORT, OUTSIDE),
 }
 """By the source, so that what is closest to it comes first."""
 SECONDS = 400
