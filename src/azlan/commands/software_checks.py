@@ -18,7 +18,6 @@ from azlan.commands import supervisor
 from azlan.commands.findings import Check, Wanted, standing, version_of
 from azlan.config import Config
 
-OLDEST_CRUN = (1, 8)
 IMAGE_SPACE = 2**30
 """Bytes that a build of one image takes at its most."""
 _STATE_SPACE = 64 * 2**20
@@ -92,6 +91,8 @@ def _holds(path: Path) -> bool:
 
 
 def crun(_: Wanted) -> Check:
+    from azlan.machines.requirements import OLDEST_CRUN
+
     path = shutil.which("crun")
     if path is None:
         return Check("crun", "failed", "missing", "apt-get install crun", "crun")
@@ -111,7 +112,7 @@ def machines(_: Wanted) -> Check:
     """What the containers themselves say they lack, but for what is told apart here."""
     from azlan.machines.requirements import problems
 
-    told = re.compile(r"run by root|^Linux |is missing: install the package|No cgroups are mounted")
+    told = re.compile(r"run by root|^Linux |is missing: install the package|No cgroups are mounted|^crun ")
     found = [problem for problem in problems() if not told.search(problem)]
     if not found:
         return Check("machines", "ok", "all they need is there")

@@ -17,8 +17,7 @@ _KERNEL = (5, 19)
 _PROGRAMS = {"mmdebstrap": "mmdebstrap", "nsenter": "util-linux", "gpg": "gpg", "tar": "tar"}
 """Program → the Debian package it comes in."""
 
-
-_CRUN = (1, 8)
+OLDEST_CRUN = (1, 8)
 """Everything published of crun up to there is fixed in it; later ones: docs/design/machines.md."""
 
 
@@ -29,9 +28,9 @@ def runtime_problem() -> str | None:
         return "crun is missing, which runs the machines: install the package crun."
     version = _crun_version(path, Path(path).stat().st_mtime_ns)
     numbers = re.search(r"(\d+)\.(\d+)", version)
-    if numbers is None or tuple(int(n) for n in numbers.groups()) >= _CRUN:
+    if numbers is None or tuple(int(n) for n in numbers.groups()) >= OLDEST_CRUN:
         return None
-    oldest = ".".join(map(str, _CRUN))
+    oldest = ".".join(map(str, OLDEST_CRUN))
     return (
         f"crun {numbers.group()} has published vulnerabilities (CVE-2022-27650 and older ones): "
         f"{oldest} or later is needed, as in the package crun of Debian 12 and Ubuntu 24.04."

@@ -11,6 +11,7 @@ from azlan.arm.resource import Json, Read, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 from azlan.providers.compute.shapes import DISK_API_VERSIONS, Disk, settle
+from azlan.providers.compute.storage import check_resize
 
 TYPE = "Microsoft.Compute/disks"
 
@@ -36,13 +37,8 @@ def _accept(write: Write) -> None:
         )
     if option == "Copy":
         _copy_size(write, creation)
-    if before.get("diskSizeGB", 0) > properties.get("diskSizeGB", 0):
-        raise ArmError(
-            409,
-            "OperationNotAllowed",
-            f"The new disk size in GB {properties.get('diskSizeGB')} is smaller than the current size of the disk "
-            f"{before['diskSizeGB']}. Shrinking a disk is not supported.",
-        )
+    if before.get("diskSizeGB"):
+        check_resize(write.id, int(before["diskSizeGB"]), int(properties.get("diskSizeGB") or 0), write)
     write.body.setdefault("sku", {}).setdefault("name", "Standard_LRS")
     write.state.setdefault("uniqueId", str(uuid4()))
     write.state.setdefault("timeCreated", write.now)

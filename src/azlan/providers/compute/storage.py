@@ -79,6 +79,8 @@ def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, imag
     if known is not None:
         if disk.get("name", known["name"]).lower() != known["name"].lower():
             raise change_not_allowed("osDisk.name")
+        if disk.get("diskSizeGB") not in (None, known.get("diskSizeGB")):
+            _resize(write, known, int(disk["diskSizeGB"]))
         managed = {**known["managedDisk"], **(disk.get("managedDisk") or {}), "id": known["managedDisk"]["id"]}
         profile["osDisk"] = {**known, **disk, "name": known["name"], "managedDisk": managed}
         return
@@ -105,6 +107,32 @@ def _os_disk(write: Write, profile: Json, before: Mapping[str, Any] | None, imag
         "deleteOption": disk.get("deleteOption") or "Detach",
         "diskSizeGB": gib,
     }
+
+
+def _resize(write: Write, known: Json, gib: int) -> None:
+    """What a VM's write says of its OS disk's size is the disk's own size."""
+    resource = write.change(key_of(known["managedDisk"]["id"]))
+    check_resize(resource.id, os_disk_gib(known, write), gib, write)
+    resource.properties["diskSizeGB"] = gib
+
+
+def check_resize(disk: ResourceId, before: int, gib: int, read: Read) -> None:
+    """A disk never shrinks; an OS disk grows while its VM is deallocated alone, a data disk at any time."""
+    if gib < before:
+        raise ArmError(
+            409,
+            "OperationNotAllowed",
+            f"The new disk size in GB {gib} is smaller than the current size of the disk {before}. Shrinking a disk is not "
+            "supported.",
+        )
+    for owner, path in read.referrers(disk.key, "Microsoft.Compute/virtualMachines"):
+        if gib > before and "osDisk" in path and owner.state.get("power") != "deallocated":
+            raise ArmError(
+                409,
+                "OperationNotAllowed",
+                f"Cannot resize disk {disk.name} while it is attached to running VM {owner.id}. Resizing a disk of an Azure "
+                "Virtual Machine requires the virtual machine to be deallocated. Please stop your VM and retry the operation.",
+            )
 
 
 def _image_id(write: Write, image: PlatformImage) -> str:

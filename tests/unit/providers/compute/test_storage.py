@@ -104,6 +104,27 @@ async def test_an_os_disk_of_ones_own_choice() -> None:
         )
 
 
+async def test_an_os_disk_grows_while_its_vm_is_deallocated() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        disk = {"createOption": "FromImage", "name": "root", "diskSizeGB": 64}
+        vm = await cloud.vm("vm-1", storageProfile={"imageReference": UBUNTU, "osDisk": disk})
+        larger = {"properties": {"diskSizeGB": 128}}
+        in_vm = {"properties": {"storageProfile": {"osDisk": {"diskSizeGB": 256}}}}
+        for path, body in (("Microsoft.Compute/disks/root", larger), (VM, in_vm)):
+            status, code, error = await cloud.error("PATCH", path, body)
+            assert (status, code) == (409, "OperationNotAllowed")
+            words = f"Cannot resize disk root while it is attached to running VM {vm['id']}. "
+            assert error["message"].startswith(words)
+        await cloud.ok("PATCH", "Microsoft.Compute/disks/root", {"tags": {"a": "b"}})
+        await cloud.ok("POST", f"{VM}/deallocate")
+        await cloud.ok("PATCH", "Microsoft.Compute/disks/root", larger)
+        await cloud.ok("PATCH", VM, in_vm)
+        assert (await cloud.ok("GET", "Microsoft.Compute/disks/root"))["properties"]["diskSizeGB"] == 256
+        in_vm["properties"]["storageProfile"]["osDisk"]["diskSizeGB"] = 200
+        assert (await cloud.error("PATCH", VM, in_vm))[:2] == (409, "OperationNotAllowed")
+
+
 async def test_data_disks() -> None:
     async with azure() as cloud:
         await cloud.network()
