@@ -10,10 +10,13 @@ interface Block {
 export type Can = (action: string) => boolean;
 
 const KEPT = 30_000;
+/** Roles and their assignments are no scopes: what counts is where they stand. */
+const ROLES = /\/providers\/Microsoft\.Authorization\/[^/]+\/[^/]+$/i;
 const known = new Map<string, { asked: number; can: Promise<Can> }>();
 
 /** Evaluate `{scope}/providers/Microsoft.Authorization/permissions`; remembered for half a minute. */
 export function permissions(scope: string): Promise<Can> {
+  scope = scope.replace(ROLES, "");
   const key = scope.toLowerCase();
   const found = known.get(key);
   if (found !== undefined && Date.now() - found.asked < KEPT) return found.can;
