@@ -39,10 +39,12 @@ _FOOTPRINT_MIB = 64
 
 @dataclass(frozen=True)
 class Limits:
-    """When a machine is refused for want of memory."""
+    """When a machine is refused for want of memory or of room for its disk."""
 
     reserve_mib: int = 256
     """Memory that stays free on this computer."""
+    room_mib: int = 512
+    """Room that stays free where the disks are: sparse disks of machines that run find none when it is used up."""
     committed_mib: int | None = None
     """Bound on the sum of the sizes of all running machines; None: sizes may exceed what there is."""
 
@@ -193,7 +195,15 @@ class ContainerMachines:
             raise MachineError("AllocationFailed", str(error), retry=60.0) from error
 
     def admit(self, name: str, memory_mib: int) -> None:
-        """Count a machine in that is about to boot. Raises MachineError where memory does not suffice."""
+        """Count a machine in that is about to boot. Raises MachineError where memory or room does not suffice."""
+        room = shutil.disk_usage(self._state_dir).free >> 20
+        if room < self._limits.room_mib:
+            raise MachineError(
+                "AllocationFailed",
+                f"Allocation failed. {room} MiB are left on the file system of {self._state_dir}, where the disks of "
+                f"machines are; {self._limits.room_mib} MiB stay free. Delete machines or files there, or keep the cloud "
+                "elsewhere (--state DIR).",
+            )
         records = [r for n, r in self._present().items() if r is not None and n != name and not r.off]
         committed = sum(r.memory_mib for r in records)
         most = self._limits.committed_mib

@@ -361,6 +361,20 @@ async def test_memory_is_refused_by_name_and_number(directory: Path) -> None:
         await driver.machines.destroy()
 
 
+async def test_no_room_for_disks_is_refused_with_its_cure(directory: Path) -> None:
+    driver = Driver(directory, Limits(room_mib=1 << 40))
+    n4 = lab.nic(4)
+    try:
+        await driver.machines.apply(lab.world(n4, lab.vm(4, n4)))
+        await driver.until(lambda: (s := driver.last(VM4)) is not None and s.power == "failed")
+        status = driver.last(VM4)
+        assert status is not None
+        assert status.code == "AllocationFailed"
+        assert re.search(r"\d+ MiB are left on the file system of .*Delete machines .*--state DIR", status.why or "")
+    finally:
+        await driver.machines.destroy()
+
+
 async def test_an_unknown_image_fails_alone(driver: Driver) -> None:
     n4, n5 = lab.nic(4), lab.nic(5)
     await driver.machines.apply(lab.world(n4, n5, lab.vm(4, n4), lab.vm(5, n5, image="windows-3.11")))
