@@ -29,6 +29,7 @@ from azlan.arm.registry import Registry
 from azlan.arm.resource import Json, Operation, Row
 from azlan.arm.schema import Changes
 from azlan.arm.snapshot import Snapshot
+from azlan.base.garbage import making_what_stays
 from azlan.contract.facts import Facts
 from azlan.contract.machine import MachineStatus
 
@@ -214,7 +215,8 @@ class Store:
             lock = schema.hold(path) if path is not None else None
             try:
                 database = schema.open_database(path)
-                return database, lock, schema.load(database)
+                with making_what_stays():
+                    return database, lock, schema.load(database)
             except BaseException:
                 if lock is not None:
                     lock.close()

@@ -24,9 +24,8 @@ def address(text: str) -> Address:
 
 def contains(outer: Network, inner: Network) -> bool:
     """True where every address of `inner` is one of `outer`; False across families."""
-    if isinstance(outer, IPv4Network):
-        return isinstance(inner, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(inner, IPv6Network) and inner.subnet_of(outer)
+    # Half of what `subnet_of` costs, which compares four addresses.
+    return inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
 def overlaps(one: Iterable[str], other: Iterable[str]) -> list[tuple[str, str]]:

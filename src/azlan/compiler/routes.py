@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib.resources import files
 
 from msgspec.structs import replace
@@ -25,6 +26,9 @@ def _load_none_prefixes() -> tuple[str, ...]:
 
 NONE_PREFIXES = _load_none_prefixes()
 """Prefixes that every subnet routes to None until a VNet's space contains them."""
+
+_NONE_ROUTES = {prefix: Route(prefix=prefix, next_hop=NextHop.NONE) for prefix in NONE_PREFIXES}
+"""The same objects in every route group."""
 
 
 def vnet_key(vnet: Key) -> PartKey:
@@ -56,14 +60,23 @@ def system_routes(space: facts.Space, peers: Sequence[facts.Peering]) -> list[Ro
     for half in peers:
         hop = NextHop.GLOBAL_PEER if half.global_ else NextHop.PEER
         routes += [Route(prefix=p, next_hop=hop, vnet=vnet_key(half.remote_vnet)) for p in half.remote_prefixes]
-    virtual = [network(route.prefix) for route in routes]
+    virtual = tuple(route.prefix for route in routes)
     routes.append(Route(prefix="0.0.0.0/0", next_hop=NextHop.INTERNET))
-    if any(prefix.version == 6 for prefix in virtual):
+    if any(network(prefix).version == 6 for prefix in virtual):
         routes.append(Route(prefix="::/0", next_hop=NextHop.INTERNET))
-    for prefix in NONE_PREFIXES:
-        if not any(contains(outer, network(prefix)) for outer in virtual):
-            routes.append(Route(prefix=prefix, next_hop=NextHop.NONE))
+    routes += _none_routes(virtual)
     return routes
+
+
+@lru_cache(maxsize=4096)
+def _none_routes(prefixes: tuple[str, ...]) -> tuple[Route, ...]:
+    """The routes to None that stay beside a virtual network of these prefixes."""
+    virtual = [network(prefix) for prefix in prefixes]
+    return tuple(
+        route
+        for prefix, route in _NONE_ROUTES.items()
+        if not any(contains(outer, network(prefix)) for outer in virtual)
+    )
 
 
 def _vnet_of_address(text: str | None, space: facts.Space, peers: Sequence[facts.Peering]) -> PartKey | None:

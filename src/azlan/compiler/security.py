@@ -7,7 +7,9 @@ peering change "the definition of the VirtualNetwork service tag" and nothing el
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_network
+from operator import attrgetter
 
 from azlan.base.nets import network
 from azlan.compiler.routes import is_prefix
@@ -41,6 +43,14 @@ _ANYWHERE = ("0.0.0.0/0", "::/0")
 
 _INSIDE = 1 << 16
 """Not `Internet`: private, or part of the virtual network. Never leaves this file."""
+
+_EVERYWHERE: dict[str, int] = {
+    "0.0.0.0/0": 0,
+    **dict.fromkeys(NOT_PUBLIC, _INSIDE),
+    PLATFORM: int(_INSIDE | Tag.VIRTUAL_NETWORK | Tag.LOAD_BALANCER),
+}
+"""What addresses are to every VNet, before it says anything of its own."""
+_INTERNET = int(Tag.INTERNET)
 
 
 def address_set(entries: Iterable[str]) -> AddressSet:
@@ -115,14 +125,13 @@ def classify(
     - forwarded on, with access: what the peer may forward, the prefixes of its own peers, is `VirtualNetwork` too;
       off: only the peer's own. [documented that the tag changes; by exactly which prefixes is unconfirmed]
     """
-    flags: dict[str, int] = {"0.0.0.0/0": 0}
+    flags = dict(_EVERYWHERE)
 
     def mark(prefixes: Iterable[str], bits: int) -> None:
+        plain = int(bits)  # an IntFlag makes an object at every |
         for prefix in prefixes:
-            flags[prefix] = flags.get(prefix, 0) | bits
+            flags[prefix] = flags.get(prefix, 0) | plain
 
-    mark(NOT_PUBLIC, _INSIDE)
-    mark((PLATFORM,), _INSIDE | Tag.VIRTUAL_NETWORK | Tag.LOAD_BALANCER)
     mark(space.prefixes, _INSIDE | Tag.VIRTUAL_NETWORK)
     for half in peers:
         mark(half.remote_prefixes, _INSIDE | (Tag.VIRTUAL_NETWORK if half.access else Tag.WITHHELD))
@@ -137,14 +146,19 @@ def classify(
 
 def _inherit(flags: dict[str, int]) -> tuple[TagPrefix, ...]:
     """Give every prefix the bits of those that contain it, so that one look-up by longest prefix finds them all."""
-    ordered = sorted((net.version, int(net.network_address), net.prefixlen, p) for p in flags for net in (network(p),))
     covering: list[tuple[int, int, int]] = []  # version, last address, bits
     tags = []
-    for version, first, length, prefix in ordered:
+    for version, first, _, prefix, last in sorted(map(_span, flags)):
         while covering and (covering[-1][0] != version or covering[-1][1] < first):
             covering.pop()
         bits = flags[prefix] | (covering[-1][2] if covering else 0)
-        last = first + (1 << ((32 if version == 4 else 128) - length)) - 1
         covering.append((version, last, bits))
-        tags.append(TagPrefix(prefix, (bits & ~_INSIDE) | (0 if bits & _INSIDE else Tag.INTERNET)))
-    return tuple(sorted(tags, key=lambda tag: tag.prefix))
+        tags.append(TagPrefix(prefix, (bits & ~_INSIDE) | (0 if bits & _INSIDE else _INTERNET)))
+    return tuple(sorted(tags, key=attrgetter("prefix")))
+
+
+@lru_cache(maxsize=65536)
+def _span(prefix: str) -> tuple[int, int, int, str, int]:
+    """(version, first address, length, the prefix, last address): in this order, what contains comes before the contained."""
+    net = network(prefix)
+    return net.version, int(net.network_address), net.prefixlen, prefix, int(net.broadcast_address)

@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from azlan.arm.resource import Operation
+from azlan.base.garbage import making_what_stays
 from azlan.contract.engine import Engine, Report
 from azlan.contract.facts import Facts
 from azlan.contract.machine import Machines, MachineStatus
-from azlan.contract.world import EMPTY, Machine, World, digest, root_of
+from azlan.contract.world import EMPTY, Machine, World, differing, digest, root_of
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,10 @@ class Loops:
         self.network = Report(revision=-1)
         self.machines_report = Report(revision=-1)
         self.statuses: dict[str, MachineStatus] = {}
+        self._told: tuple[World, int] | None = None
+        """What the machines were last told without an error, and the `_anew` of that time."""
+        self._anew = 0
+        """How often the machines were to be told anew, whatever they had been told."""
         self._facts: Facts | None = None
         self._compiling = asyncio.Lock()
         self._wake = {"network": asyncio.Event(), "machines": asyncio.Event(), "settle": asyncio.Event()}
@@ -103,6 +109,7 @@ class Loops:
 
     def reconcile(self) -> None:
         """Apply everything once more: the other side has lost its memory, or something drifted."""
+        self._anew += 1
         self._changed()
 
     async def _compiled(self) -> World:
@@ -110,9 +117,10 @@ class Loops:
         meanwhile."""
         async with self._compiling:
             if self._facts is None:
-                await self._source.prepare()
-                facts = self._source.facts()
-                self.world = await asyncio.to_thread(self._compiler.compile, facts)
+                with making_what_stays():
+                    await self._source.prepare()
+                    facts = self._source.facts()
+                    self.world = await asyncio.to_thread(self._compiler.compile, facts)
                 self._facts = facts
             facts = self._source.facts(self._facts)
             if facts is not self._facts:
@@ -152,8 +160,14 @@ class Loops:
         return self.network
 
     async def _apply_machines(self, world: World) -> Report:
-        report = await self.machines.apply(world)
-        await self._observe_machines()
+        """Tell them, unless nothing is new to them: what becomes of them they say by themselves."""
+        told, self._told, anew = self._told, None, self._anew
+        if told and told[1] == anew and not self.machines_report.failed and not any(differing(told[0], world)):
+            report = replace(self.machines_report, revision=world.revision, parts_written=0)
+        else:
+            report = await self.machines.apply(world)
+            await self._observe_machines()
+        self._told = world, anew
         self.machines_report = report
         return report
 
@@ -229,6 +243,8 @@ class Loops:
         return self.network.revision >= 0 and self._failure(owners, self.network) is None
 
     def _failure(self, owners: tuple[str, ...], report: Report) -> dict[str, Any] | None:
+        if not report.failed:  # a virtual network claims all its NICs
+            return None
         for owner in owners:
             for part in self.world.claims.get(owner, ()):
                 if part in report.failed:
@@ -250,9 +266,12 @@ class Loops:
         return {} if status.power in ("stopped", "deallocated") and status.power == part.power else None
 
     async def _audit(self) -> None:
-        """Slowly compare what is in force with what should be; a difference is repaired by applying again."""
+        """Slowly compare what is in force with what should be; a difference is repaired by applying again. Machines are
+        told again in any case."""
         while True:
             await asyncio.sleep(AUDIT_EVERY)
+            self._anew += 1
+            self._wake["machines"].set()
             try:
                 seen = await self.engine.observe()
             except Exception as error:

@@ -123,6 +123,12 @@ async def started(cloud: Cloud, machines: Cloud) -> Loops:
     return loops
 
 
+async def until(found: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not found():
+            await asyncio.sleep(0.005)
+
+
 async def test_succeeds_once_applied_and_not_before() -> None:
     cloud, machines = Cloud(), Machines()
     loops = await started(cloud, machines)
@@ -251,3 +257,67 @@ async def test_drift_is_repaired(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.sleep(0.2)
     assert len(cloud.applied) > before
     await loops.stop()
+
+
+async def test_machines_are_told_only_what_is_new_to_them() -> None:
+    cloud, machines = Cloud(), Machines()
+    loops = await started(cloud, machines)
+    try:
+        cloud.write("v", vnet("v"))
+        await cloud.until_ended("v")
+        await until(lambda: loops.machines_report.revision == 1)
+        told = len(machines.applied)
+        cloud.write("v", vnet("v"))
+        await until(lambda: loops.machines_report.revision == 2)
+        assert len(machines.applied) == told
+        cloud.write("w", vnet("w"))
+        await until(lambda: loops.machines_report.revision == 3)
+        assert len(machines.applied) == told + 1
+    finally:
+        await loops.stop()
+
+
+async def test_machines_are_told_again_when_their_process_lost_its_memory_meanwhile() -> None:
+    cloud, machines = Cloud(), Machines()
+    loops = await started(cloud, machines)
+    try:
+        await until(lambda: bool(machines.applied))
+        loops.reconcile()
+        await until(lambda: len(machines.applied) == 2)
+        machines.gate.clear()
+        loops.reconcile()
+        await asyncio.sleep(0.05)
+        loops.reconcile()  # while they are being told
+        machines.gate.set()
+        await until(lambda: len(machines.applied) == 4)
+    finally:
+        await loops.stop()
+
+
+async def test_machines_that_failed_are_told_at_every_change() -> None:
+    cloud, machines = Cloud(), Machines()
+    machines.failed = {"machine:/m": "It failed."}
+    loops = await started(cloud, machines)
+    try:
+        await until(lambda: bool(machines.applied))
+        told = len(machines.applied)
+        cloud.write("v")
+        await until(lambda: loops.machines_report.revision == 1)
+        assert len(machines.applied) == told + 1
+    finally:
+        await loops.stop()
+
+
+async def test_machines_are_told_again_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "AUDIT_EVERY", 0.02)
+    cloud, machines = Cloud(), Machines()
+
+    async def nothing_there() -> Digest:
+        return Digest(root=bytes(16))
+
+    cloud.observe = nothing_there  # type: ignore[method-assign]
+    loops = await started(cloud, machines)
+    try:
+        await until(lambda: len(machines.applied) >= 3)
+    finally:
+        await loops.stop()
