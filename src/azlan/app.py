@@ -34,7 +34,7 @@ from azlan.arm.resource import SYSTEM, Json, Principal, Runtime
 from azlan.arm.rest import PREFIXES, arm_app
 from azlan.arm.roles import BUILT_IN
 from azlan.arm.schema import StoreError
-from azlan.arm.store import Meta, Store
+from azlan.arm.store import Meta, Store, Transaction
 from azlan.arm.writes import Request
 from azlan.base import linux
 from azlan.base.errors import ArmError
@@ -52,7 +52,7 @@ from azlan.machines.places import bastion_socket
 from azlan.machines.simulated import SimulatedMachines
 from azlan.services import certificates
 from azlan.services.administration import Administration, admin_token
-from azlan.services.bastion import BastionSessions
+from azlan.services.bastion import CONNECT, BastionSessions
 from azlan.services.cloud import CloudMetadata
 from azlan.services.directory import Directory
 from azlan.services.extensions import ExtensionMirror
@@ -243,7 +243,15 @@ async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) 
     def socket_of(machine: str) -> Path:
         return bastion_socket(config.run, config.mark, machine)
 
-    bastion = BastionSessions(tokens.authenticate, document, socket_of, config.endpoint)
+    async def audit(caller: Principal, about: tuple[str, ...], status: str, words: str) -> None:
+        def note(change: Transaction) -> None:
+            correlation = str(uuid4())
+            for id in about:
+                change.log(str(parse_id(id)), CONNECT, status, caller.name, correlation, words)
+
+        await core.store.transact(note)
+
+    bastion = BastionSessions(tokens.authenticate, document, socket_of, config.endpoint, audit)
     tunnels = BastionTunnels(tokens.authenticate, document, hosts, bastion.address, socket_of, config.endpoint)
     arm = arm_app(core, tokens.authenticate)
     portal = await Portal.open(

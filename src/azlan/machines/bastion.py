@@ -37,8 +37,11 @@ class _FailedError(Exception):
 class Session:
     """An SSH session with a terminal, and the output its client may not have yet."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes]) -> None:
+    def __init__(
+        self, connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes], owner: str = ""
+    ) -> None:
         self.id = secrets.token_urlsafe(16)
+        self.owner = owner
         self._connection = connection
         self._process = process
         self._start = 0
@@ -177,16 +180,20 @@ class BastionServer:
             raise _FailedError(Code.TOO_MANY_SESSIONS, f"this Bastion host holds {_SESSIONS} sessions already")
         made = await _connect(request.address, request.port, request.timeout)
         connection = await _log_in(request, made)
-        process = await connection.create_process(
-            term_type=request.terminal, term_size=(request.columns, request.rows), encoding=None
-        )
-        session = Session(connection, process)
+        try:
+            process = await connection.create_process(
+                term_type=request.terminal, term_size=(request.columns, request.rows), encoding=None
+            )
+        except (asyncssh.Error, OSError) as error:
+            connection.abort()
+            raise _FailedError(Code.NOT_SSH, f"{request.address} gives no terminal: {error}") from error
+        session = Session(connection, process, request.owner)
         self.sessions[session.id] = session
         return session
 
     async def _attach(self, request: wire.Attach, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = self.sessions.get(request.session)
-        if session is None:
+        if session is None or session.owner != request.owner:
             raise _FailedError(Code.SESSION_NOT_FOUND, "the session has ended")
         await session.acknowledge(request.received)
         if request.columns and request.rows:

@@ -12,6 +12,9 @@ Output carries its offset in the session. The Bastion host keeps what was not ac
 offset is safe) and sends it again after Attach; what it has of the input is told in `Attached.input`, and the client
 sends the rest again. So nothing is lost and nothing comes twice. A session nobody is attached to ends after
 ATTACH_SECONDS. `Exit` is the last frame of a session. Codes of Failed: see `Code`.
+
+A session has one target, that of its Open, and one owner: no frame changes either, and who is not its owner is told that
+there is no such session.
 """
 
 from __future__ import annotations
@@ -60,6 +63,8 @@ class Open(Frame, frozen=True, kw_only=True):
     columns: int = 80
     rows: int = 24
     timeout: float = 15.0
+    owner: str = ""
+    """Who may attach to the session; the Bastion host compares it and knows nothing more of it."""
 
 
 class Attach(Frame, frozen=True, kw_only=True):
@@ -68,6 +73,7 @@ class Attach(Frame, frozen=True, kw_only=True):
     """How many bytes of output the client has."""
     columns: int | None = None
     rows: int | None = None
+    owner: str = ""
 
 
 class Tunnel(Frame, frozen=True, kw_only=True):
@@ -183,11 +189,18 @@ class BastionConnection:
 
     @classmethod
     async def attach(
-        cls, socket: Path, session: str, received: int, columns: int | None = None, rows: int | None = None
+        cls,
+        socket: Path,
+        session: str,
+        received: int,
+        columns: int | None = None,
+        rows: int | None = None,
+        owner: str = "",
     ) -> BastionConnection:
         """Go on with a session, having had `received` bytes of its output."""
         connection = cls(*await asyncio.open_unix_connection(str(socket)))
-        answer = await connection._ask(Attach(session=session, received=received, columns=columns, rows=rows))
+        request = Attach(session=session, received=received, columns=columns, rows=rows, owner=owner)
+        answer = await connection._ask(request)
         assert isinstance(answer, Attached)
         connection.session, connection.received, connection.input = session, received, answer.input
         return connection

@@ -12,7 +12,8 @@
 
 Follows Azure Bastion's rules: the caller needs read on the Bastion host, on the VM and on its NIC. The target's address
 is looked up here, so that a ticket reaches the VM it was given for and nothing else. Credentials go through to the
-Bastion host and are kept nowhere.
+Bastion host and are kept nowhere. A session is its caller's, and of the portal's sign-in where there is one: nobody else
+comes back to it. Every log-in, had or refused, is in the activity log of the VM and of the Bastion host.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -41,29 +42,41 @@ from azlan.machines import bastion_wire as wire
 log = structlog.get_logger(__name__)
 
 TICKET_SECONDS = 60.0
+SIGN_IN = "azlan.sign_in"
+"""Key of a request's scope: which of the caller's sign-ins asks. No client can put anything there."""
+CONNECT = "Microsoft.Network/BastionHost/connect"
+"""The operation of an audit entry, as Azure's BastionAuditLogs name it."""
 _TICKETS_MOST = 1000
 _BODY_LIMIT = 64 * 1024
+
+
+Side = Annotated[int, msgspec.Meta(gt=0, lt=1000)]
+"""Of a terminal, in characters."""
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bastion: str
     target: str
-    username: str
-    port: int = 22
+    username: Annotated[str, msgspec.Meta(max_length=256)]
+    port: Annotated[int, msgspec.Meta(gt=0, lt=65536)] = 22
     password: str | None = None
     private_key: str | None = None
     passphrase: str | None = None
-    terminal: str = "xterm-256color"
-    columns: int = 80
-    rows: int = 24
+    terminal: Annotated[str, msgspec.Meta(max_length=64)] = "xterm-256color"
+    columns: Side = 80
+    rows: Side = 24
 
 
 class OldSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bastion: str
     session: str
-    received: int
-    columns: int | None = None
-    rows: int | None = None
+    received: Annotated[int, msgspec.Meta(ge=0)]
+    columns: Side | None = None
+    rows: Side | None = None
+
+
+Audit = Callable[[Principal, tuple[str, ...], str, str], Awaitable[None]]
+"""Who, ids of what it was about, `Succeeded` or `Failed`, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,8 @@ class Ticket:
     socket: Path
     request: wire.Open | wire.Attach
     bastion: str
+    target: str
+    """The VM's id; empty for a session that goes on."""
     expires: float
 
 
@@ -86,7 +101,9 @@ class BastionSessions:
         document: Callable[[Principal, str], Json],
         socket: Callable[[str], Path],
         endpoint: str,
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._authenticate = authenticate
         self._document = document
         self._socket = socket
@@ -103,7 +120,7 @@ class BastionSessions:
         try:
             principal = self._authenticate(request.headers.get("authorization"))
             asked = await self._asked(request)
-            ticket = self._ticket(principal, asked)
+            ticket = self._ticket(principal, asked, request.scope.get(SIGN_IN, ""))
         except ArmError as error:
             return JSONResponse({"error": error.body}, error.status, headers=error.headers)
         name = secrets.token_urlsafe(32)
@@ -127,7 +144,8 @@ class BastionSessions:
         except msgspec.DecodeError as error:
             raise ArmError(400, "InvalidRequestContent", f"The request content was invalid: {error}.") from error
 
-    def _ticket(self, principal: Principal, asked: NewSession | OldSession) -> Ticket:
+    def _ticket(self, principal: Principal, asked: NewSession | OldSession, sign_in: str) -> Ticket:
+        owner, target = f"{principal.object_id} {sign_in}", ""
         bastion = self._document(principal, asked.bastion)
         if bastion["type"].lower() != "microsoft.network/bastionhosts":
             raise ArmError(400, "InvalidBastionHost", f"{asked.bastion} is no Bastion host.")
@@ -138,9 +156,14 @@ class BastionSessions:
         request: wire.Open | wire.Attach
         if isinstance(asked, OldSession):
             request = wire.Attach(
-                session=asked.session, received=asked.received, columns=asked.columns, rows=asked.rows
+                session=asked.session,
+                received=asked.received,
+                columns=asked.columns,
+                rows=asked.rows,
+                owner=owner,
             )
         else:
+            target = asked.target
             request = wire.Open(
                 address=self.address(principal, asked.target),
                 port=asked.port,
@@ -151,9 +174,10 @@ class BastionSessions:
                 terminal=asked.terminal,
                 columns=asked.columns,
                 rows=asked.rows,
+                owner=owner,
             )
         socket = self._socket(f"machine:{bastion['id'].lower()}")
-        return Ticket(principal, socket, request, bastion["id"], time.monotonic() + TICKET_SECONDS)
+        return Ticket(principal, socket, request, bastion["id"], target, time.monotonic() + TICKET_SECONDS)
 
     def address(self, principal: Principal, target: str) -> str:
         """The private address of a VM's primary NIC, for a caller who may read both. Raises ArmError."""
@@ -183,9 +207,9 @@ class BastionSessions:
             reader, writer = await asyncio.open_unix_connection(str(ticket.socket))
         except OSError as error:
             log.warning("a Bastion host does not answer", bastion=ticket.bastion, error=str(error))
-            await _tell(
-                websocket, {"error": {"code": "BastionHostUnavailable", "message": "The Bastion host does not run."}}
-            )
+            why = "The Bastion host does not run."
+            await self._note(ticket, "Failed", why)
+            await _tell(websocket, {"error": {"code": "BastionHostUnavailable", "message": why}})
             await websocket.close()
             return
         log.info(
@@ -195,7 +219,7 @@ class BastionSessions:
             wire.write_frame(writer, ticket.request)
             upward = asyncio.create_task(_upward(websocket, writer))
             try:
-                await _downward(websocket, reader)
+                await self._downward(websocket, reader, ticket)
             finally:
                 upward.cancel()
                 await asyncio.gather(upward, return_exceptions=True)
@@ -205,31 +229,40 @@ class BastionSessions:
             with contextlib.suppress(RuntimeError):
                 await websocket.close()
 
+    async def _downward(self, websocket: WebSocket, reader: asyncio.StreamReader, ticket: Ticket) -> None:
+        """From the Bastion host to the client, until either ends."""
+        while (frame := await wire.read_frame(reader)) is not None:
+            match frame:
+                case wire.Data():
+                    try:
+                        await websocket.send_bytes(frame.data)
+                    except (RuntimeError, WebSocketDisconnect):
+                        return
+                case wire.Opened():
+                    await self._note(ticket, "Succeeded", "Successfully Connected.")
+                    await _tell(websocket, {"opened": frame.session})
+                case wire.Attached():
+                    await _tell(websocket, {"attached": frame.input})
+                case wire.Failed():
+                    await self._note(ticket, "Failed", f"{frame.code.value}: {frame.message}")
+                    await _tell(websocket, {"error": {"code": frame.code.value, "message": frame.message}})
+                    return
+                case wire.Exit():
+                    await _tell(websocket, {"exit": {"status": frame.status, "reason": frame.reason}})
+                    return
+
+    async def _note(self, ticket: Ticket, status: str, words: str) -> None:
+        """The audit entry of a log-in: who, where to, how it went. What came with it is a secret, and not in it."""
+        if isinstance(ticket.request, wire.Open):
+            login = (
+                f"SSH as {ticket.request.username} to {ticket.request.address}, TCP port {ticket.request.port}: {words}"
+            )
+            await self._audit(ticket.principal, (ticket.target, ticket.bastion), status, login)
+
 
 async def _tell(websocket: WebSocket, message: dict[str, Any]) -> None:
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await websocket.send_text(json.dumps(message))
-
-
-async def _downward(websocket: WebSocket, reader: asyncio.StreamReader) -> None:
-    """From the Bastion host to the client, until either ends."""
-    while (frame := await wire.read_frame(reader)) is not None:
-        match frame:
-            case wire.Data():
-                try:
-                    await websocket.send_bytes(frame.data)
-                except (RuntimeError, WebSocketDisconnect):
-                    return
-            case wire.Opened():
-                await _tell(websocket, {"opened": frame.session})
-            case wire.Attached():
-                await _tell(websocket, {"attached": frame.input})
-            case wire.Failed():
-                await _tell(websocket, {"error": {"code": frame.code.value, "message": frame.message}})
-                return
-            case wire.Exit():
-                await _tell(websocket, {"exit": {"status": frame.status, "reason": frame.reason}})
-                return
 
 
 async def _upward(websocket: WebSocket, writer: asyncio.StreamWriter) -> None:

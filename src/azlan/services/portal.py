@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import structlog
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -30,6 +31,7 @@ from starlette.websockets import WebSocket
 from azlan.arm.registry import Registry
 from azlan.arm.resource import Json, ResourceType
 from azlan.base.errors import ArmError
+from azlan.services.bastion import SIGN_IN
 from azlan.services.portal_bundle import HEADERS, REPORTS, Bundle
 from azlan.services.portal_session import Ended, Session, Sessions
 from azlan.services.portal_signin import CALLBACK, Authority
@@ -246,6 +248,8 @@ class Portal:
                 await self.sessions.bearer(session, cookie)
             except Ended:
                 return
+            except httpx.HTTPError as error:
+                log.warning("a sign-in could not be renewed: tried again soon", error=str(error))
 
 
 class Forward:
@@ -267,11 +271,14 @@ class Forward:
         raw = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].removeprefix(self._prefix.encode())
         await self.forward(scope, path, raw, bearer, receive, self._watching(session, send))
 
-    async def forward(self, scope: Scope, path: str, raw: bytes, bearer: str, receive: Receive, send: Send) -> None:
+    async def forward(
+        self, scope: Scope, path: str, raw: bytes, bearer: str, receive: Receive, send: Send, more: Scope | None = None
+    ) -> None:
+        """Pass a request on; `more` goes into its scope."""
         headers = [(name, value) for name, value in scope["headers"] if name in _PASSED or name.startswith(b"x-ms-")]
         headers += [(name, value) for name, value in scope["headers"] if name == b"host"]
         headers.append((b"authorization", b"Bearer " + bearer.encode()))
-        await self._app(_public(scope, path, raw, headers), receive, send)
+        await self._app({**_public(scope, path, raw, headers), **(more or {})}, receive, send)
 
     def _watching(self, session: Session, send: Send) -> Send:
         async def watching(message: Message) -> None:
@@ -308,7 +315,8 @@ class Tickets(Forward):
             await send(message)
 
         path = "/_azlan/bastion/tickets"
-        await self.forward(scope, path, path.encode(), bearer, receive, self._watching(session, listening))
+        sign_in = {SIGN_IN: session.digest}
+        await self.forward(scope, path, path.encode(), bearer, receive, self._watching(session, listening), sign_in)
 
 
 class _Until:
