@@ -147,11 +147,11 @@ async function finished(method: string, path: string, answer: Response, asked: A
 async function ended(url: string, signal?: AbortSignal): Promise<void> {
   for (;;) {
     const polled = await read(url, signal);
-    const document = (await polled.json()) as { status: string; error?: { code: string; message: string } };
+    const document = (await polled.json()) as { status: string; error?: { code: string; message: string; details?: [] } };
     if (document.status === "Succeeded") return;
     if (TERMINAL.has(document.status)) {
       const error = document.error;
-      throw new ArmError(200, error?.code ?? document.status, error?.message ?? `The operation ended as ${document.status}.`);
+      throw new ArmError(200, error?.code ?? document.status, error?.message ?? `The operation ended as ${document.status}.`, error?.details ?? []);
     }
     await pause(wait(polled));
   }

@@ -7,7 +7,7 @@ import { useState, type ReactNode } from "react";
 import { singularOf } from "../arm/types";
 import { Blade, Failure, type Crumb } from "../shell/Blade";
 import { TypeIcon } from "../shell/icons";
-import { notified } from "../shell/notifications";
+import { notified, type Words } from "../shell/notifications";
 import { navigate, resourcePath } from "../shell/router";
 import { Link, Name } from "../shell/text";
 
@@ -19,15 +19,23 @@ export interface WizardTab {
   readonly wrong: boolean;
 }
 
-/** One resource that the wizard makes. */
-export interface Step {
+/** A resource, as a row of the progress. */
+export interface Part {
   readonly id: string;
   readonly type: string;
   readonly name: string;
-  readonly run: () => Promise<unknown>;
 }
 
-type StepState = "waiting" | "running" | "succeeded" | Error;
+/** One resource that the wizard makes; or several at once, its parts, of which the step itself is the foremost. */
+export interface Step extends Part {
+  readonly parts?: readonly Part[];
+  /** What its notification says, where not that a resource is created. */
+  readonly words?: Omit<Words, "to">;
+  /** Tells of its parts what becomes of them. */
+  readonly run: (tell: (id: string, state: StepState) => void) => Promise<unknown>;
+}
+
+export type StepState = "waiting" | "running" | "succeeded" | Error;
 
 export function Wizard(props: {
   title: string;
@@ -134,33 +142,46 @@ function Review({ state, review }: { state: "editing" | "validating" | "passed" 
   );
 }
 
-const RUNS = new WeakMap<readonly Step[], { states: StepState[]; tell: Set<() => void> }>();
+interface Run {
+  readonly states: Map<string, StepState>;
+  readonly tell: Set<() => void>;
+  /** What ended it before all was made. */
+  failed?: Error;
+  done: boolean;
+}
+
+const RUNS = new WeakMap<readonly Step[], Run>();
 
 /** Carry out the steps, whether or not somebody still looks. */
-function start(steps: readonly Step[]): { states: StepState[]; tell: Set<() => void> } {
+function start(steps: readonly Step[]): Run {
   const known = RUNS.get(steps);
   if (known !== undefined) return known;
-  const run = { states: steps.map((): StepState => "waiting"), tell: new Set<() => void>() };
+  const run: Run = { states: new Map(), tell: new Set(), done: false };
   RUNS.set(steps, run);
-  const set = (n: number, state: StepState): void => {
-    run.states[n] = state;
+  const told = (): void => {
     for (const tell of [...run.tell]) tell();
   };
+  const set = (id: string, state: StepState): void => {
+    run.states.set(id.toLowerCase(), state);
+    told();
+  };
   void (async () => {
-    for (const [n, step] of steps.entries()) {
-      set(n, "running");
+    for (const step of steps) {
       const what = singularOf(step.type).toLowerCase();
+      const words = step.words ?? { title: `Creating ${what}`, done: `Created ${what}`, failed: `Failed to create ${what}`, about: step.name };
+      if (step.parts === undefined) set(step.id, "running");
       try {
-        await notified(
-          { title: `Creating ${what}`, done: `Created ${what}`, failed: `Failed to create ${what}`, about: step.name, to: resourcePath(step.id) },
-          step.run,
-        );
-        set(n, "succeeded");
+        await notified({ ...words, to: resourcePath(step.id) }, () => step.run(set));
+        if (step.parts === undefined) set(step.id, "succeeded");
       } catch (error) {
-        set(n, error as Error);
+        run.failed = error as Error;
+        if (step.parts === undefined) set(step.id, error as Error);
+        told();
         return;
       }
     }
+    run.done = true;
+    told();
   })();
   return run;
 }
@@ -172,9 +193,13 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
     begun.tell.add(() => setRound((before) => before + 1));
     return begun;
   });
-  const failed = run.states.find((state): state is Error => state instanceof Error);
-  const done = run.states.every((state) => state === "succeeded");
+  const { failed, done } = run;
   const main = steps.at(-1)!;
+  const parts = steps.flatMap((step) => step.parts ?? [step]);
+  const stateOf = (part: Part): StepState => {
+    const state = run.states.get(part.id.toLowerCase()) ?? "waiting";
+    return failed !== undefined && state === "running" ? failed : state;
+  };
   return (
     <Blade title={title} crumbs={crumbs} subtitle="Deployment">
       <div className="progress">
@@ -182,6 +207,7 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
           <h2>{failed ? "Your deployment failed" : done ? "Your deployment is complete" : "Deployment is in progress"}</h2>
         </div>
         {failed && <Failure error={failed} />}
+        {failed && <p>Resources listed as created remain. Those listed as waiting were not created.</p>}
         <Table aria-label="Deployment details" size="small">
           <TableHeader>
             <TableRow>
@@ -191,12 +217,12 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
             </TableRow>
           </TableHeader>
           <TableBody>
-            {steps.map((step, n) => (
+            {parts.map((step) => (
               <TableRow key={step.id}>
                 <TableCell>
                   <span className="named">
                     <TypeIcon type={step.type} />
-                    {run.states[n] === "succeeded" ? (
+                    {stateOf(step) === "succeeded" ? (
                       <Link to={resourcePath(step.id)}>
                         <Name>{step.name}</Name>
                       </Link>
@@ -207,7 +233,7 @@ function Progress({ title, crumbs, steps, onBack }: { title: string; crumbs: rea
                 </TableCell>
                 <TableCell>{singularOf(step.type)}</TableCell>
                 <TableCell>
-                  <StepMark state={run.states[n]!} />
+                  <StepMark state={stateOf(step)} />
                 </TableCell>
               </TableRow>
             ))}

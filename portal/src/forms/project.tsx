@@ -53,8 +53,8 @@ export function GroupField(props: { subscription: string; value: GroupChoice; on
 }
 
 /** "Create new" below a field: a name and OK. Nothing is made until the wizard is sent. */
-export function CreateNew(props: { what: string; check: (name: string) => string | undefined; onCreate: (name: string) => void; about?: string }): ReactNode {
-  const { what, check, onCreate, about } = props;
+export function CreateNew(props: { what: string; check: (name: string) => string | undefined; onCreate: (name: string) => void; about?: string; text?: string }): ReactNode {
+  const { what, check, onCreate, about, text = "Create new" } = props;
   const [open, setOpen] = useState(false);
   const [name, setName] = useState("");
   const [tried, setTried] = useState(false);
@@ -70,7 +70,7 @@ export function CreateNew(props: { what: string; check: (name: string) => string
   return (
     <Popover open={open} onOpenChange={(_, state) => setOpen(state.open)} trapFocus positioning="below-start" withArrow>
       <PopoverTrigger disableButtonEnhancement>
-        <TextLink as="button">Create new</TextLink>
+        <TextLink as="button">{text}</TextLink>
       </PopoverTrigger>
       <PopoverSurface aria-label={`Create new: ${what}`} className="create-new">
         {about !== undefined && <p>{about}</p>}
