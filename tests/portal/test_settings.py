@@ -124,8 +124,8 @@ def test_one_form_peers_two_networks_both_ways_and_one_delete_parts_them(visit: 
 def test_a_peering_made_elsewhere_connects_and_falls_out_of_sync_before_ones_eyes(visit: Make) -> None:
     there = visit()
     page = there.open("/")
-    one = make_network(there, "sync-rg", "vnet-1")
-    two = make_network(there, "sync-rg", "vnet-2", "10.1")
+    one = make_network(there, "sync-rg", "hub-s")
+    two = make_network(there, "sync-rg", "spoke-s", "10.1")
     below = one.removeprefix(there.subscription), two.removeprefix(there.subscription)
     make(
         there,
@@ -147,3 +147,119 @@ def test_a_peering_made_elsewhere_connects_and_falls_out_of_sync_before_ones_eye
     page.get_by_label("Select out").check()
     page.get_by_role("button", name="Sync", exact=True).click()
     expect(row(page, "Peerings", "out")).to_contain_text("Fully Synchronized")
+
+
+def provider(group: str, kind: str, name: str) -> str:
+    return f"/resourceGroups/{group}/providers/{NETWORK}/{kind}/{name}"
+
+
+def test_a_security_rule_is_added_edited_and_deleted(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    make_network(there, "rules-rg", "vnet-1")
+    group = make(there, provider("rules-rg", "networkSecurityGroups", "nsg-1"), {})
+    there.open(f"/resource{group}")
+    page.get_by_role("navigation", name="Menu of nsg-1").get_by_role("link", name="Inbound security rules").click()
+    expect(row(page, "Inbound security rules", "DenyAllInBound")).to_contain_text("65500")
+    page.get_by_role("button", name="Add", exact=True).click()
+    form = page.get_by_role("dialog", name="Add inbound security rule")
+    expect(form.get_by_label("Source port ranges")).to_have_value("*")
+    expect(form.get_by_label("Priority")).to_have_value("100")
+    choose(form, "Source", "IP Addresses")
+    form.get_by_label("Source IP addresses/CIDR ranges").fill("10.1.0.0/24, 10.2.0.4")
+    choose(form, "Service", "SSH")
+    expect(form.get_by_label("Destination port ranges")).to_have_value("22")
+    expect(form.get_by_label("TCP")).to_be_checked()
+    expect(form.get_by_label("Name")).to_have_value("AllowCidrBlockSSHInbound")
+    there.picture("rule-form")
+    form.get_by_label("Name").fill("allow-ssh")
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(form).to_have_count(0)
+    expect(row(page, "Inbound security rules", "allow-ssh")).to_contain_text("10.1.0.0/24, 10.2.0.4")
+    there.picture("rules")
+    rule = read(there, f"{group}/securityRules/allow-ssh")["properties"]
+    assert (rule["destinationPortRange"], rule["protocol"], rule["direction"]) == ("22", "Tcp", "Inbound")
+    assert rule["sourceAddressPrefixes"] == ["10.1.0.0/24", "10.2.0.4"]
+
+    page.get_by_role("button", name="allow-ssh", exact=True).click()
+    edit = page.get_by_role("dialog", name="allow-ssh")
+    choose(edit, "Service", "Custom")
+    edit.get_by_label("Destination port ranges").fill("22,8000-8080")
+    edit.get_by_label("Deny").check()
+    edit.get_by_role("button", name="Save").click()
+    expect(row(page, "Inbound security rules", "allow-ssh")).to_contain_text("8000-8080")
+    expect(row(page, "Inbound security rules", "allow-ssh")).to_contain_text("Deny")
+
+    page.get_by_label("Select DenyAllInBound").check()
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
+    page.get_by_label("Select DenyAllInBound").uncheck()
+    page.get_by_label("Select allow-ssh").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    confirm(page)
+    expect(row(page, "Inbound security rules", "allow-ssh")).to_have_count(0)
+
+    page.get_by_role("navigation", name="Menu of nsg-1").get_by_role("link", name="Subnets").click()
+    page.get_by_role("button", name="Associate").click()
+    form = page.get_by_role("dialog", name="Associate subnet")
+    choose(form, "Virtual network", "vnet-1")
+    choose(form, "Subnet", "subnet-1")
+    form.get_by_role("button", name="OK").click()
+    expect(row(page, "Subnets", "subnet-1")).to_contain_text("10.0.0.0/24")
+    page.get_by_label("Select subnet-1").check()
+    page.get_by_role("button", name="Dissociate").click()
+    expect(page.get_by_text("No subnets are associated")).to_be_visible()
+    assert there.violations() == []
+
+
+def test_subnets_take_the_next_free_range_a_group_and_a_table_with_routes(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    network = make_network(there, "subnets-rg", "vnet-1")
+    group = make(there, provider("subnets-rg", "networkSecurityGroups", "nsg-s"), {})
+    table = make(there, provider("subnets-rg", "routeTables", "table-s"), {})
+    there.open(f"/resource{table}/routes")
+    page.get_by_role("button", name="Add", exact=True).click()
+    form = page.get_by_role("dialog", name="Add route")
+    form.get_by_label("Route name").fill("to-spokes")
+    choose(form, "Destination type", "IP Addresses")
+    form.get_by_label("Destination IP addresses/CIDR ranges").fill("10.2.0.0/16")
+    choose(form, "Next hop type", "Virtual appliance")
+    form.get_by_label("Next hop address").fill("10.0.0.4")
+    there.picture("route-form")
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(row(page, "Routes", "to-spokes")).to_contain_text("Virtual appliance")
+    assert read(there, f"{table}/routes/to-spokes")["properties"]["nextHopIpAddress"] == "10.0.0.4"
+
+    there.open(f"/resource{network}/subnets")
+    expect(row(page, "Subnets", "subnet-1")).to_contain_text("251")
+    page.get_by_role("button", name="Subnet", exact=True).click()
+    form = page.get_by_role("dialog", name="Add a subnet")
+    expect(form.get_by_label("Starting address")).to_have_value("10.0.1.0")
+    form.get_by_label("Name").fill("subnet-2")
+    form.get_by_label("Starting address").fill("10.0.0.128")
+    form.get_by_label("Name").focus()
+    expect(form.get_by_text("A range of this size cannot begin here")).to_be_visible()
+    form.get_by_label("Starting address").fill("10.0.0.0")
+    expect(form.get_by_text("overlaps with subnet 'subnet-1'")).to_be_visible()
+    form.get_by_label("Starting address").fill("10.0.2.0")
+    choose(form, "Network security group", "nsg-s")
+    there.picture("subnet-form")
+    form.get_by_role("button", name="Add", exact=True).click()
+    expect(row(page, "Subnets", "subnet-2")).to_contain_text("nsg-s")
+    page.get_by_role("button", name="subnet-2", exact=True).click()
+    form = page.get_by_role("dialog", name="Edit subnet")
+    choose(form, "Route table", "table-s")
+    choose(form, "Network security group", "None")
+    form.get_by_role("button", name="Save").click()
+    expect(row(page, "Subnets", "subnet-2")).to_contain_text("table-s")
+    there.picture("subnets")
+    properties = read(there, f"{network}/subnets/subnet-2")["properties"]
+    assert properties["routeTable"]["id"].lower() == table.lower()
+    assert "networkSecurityGroup" not in properties
+    assert properties["addressPrefix"] == "10.0.2.0/24"
+    page.get_by_label("Select subnet-2").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    confirm(page)
+    expect(row(page, "Subnets", "subnet-2")).to_have_count(0)
+    assert read(there, group)["properties"].get("subnets", []) == []
+    assert there.violations() == []

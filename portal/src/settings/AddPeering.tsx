@@ -15,6 +15,7 @@ import { notified } from "../shell/notifications";
 import { resourcePath } from "../shell/router";
 import { useSession } from "../shell/session";
 import { visible } from "../shell/text";
+import { choicesOf } from "./choices";
 import { allowanceLabels, DEFAULTS, NETWORK, PEERING, putBoth, type Allowances } from "./peerings";
 import { property } from "./Sublist";
 
@@ -145,12 +146,10 @@ function useNetworks(subscription: string, here: string, known: readonly Resourc
   const found = useList<Resource>(subscription === "" ? undefined : `/subscriptions/${subscription}/providers/${NETWORK}`);
   return useMemo(() => {
     const networks = (found.data ?? []).filter((network) => !sameId(network.id, here));
-    const names = networks.map((network) => network.name.toLowerCase());
-    return networks.map((network): Choice => {
-      const peered = known.some((peering) => sameId(property(peering, "remoteVirtualNetwork.id"), network.id));
-      const group = names.filter((name) => name === network.name.toLowerCase()).length > 1 ? visible(parseId(network.id)?.group ?? "") : undefined;
-      const about = peered ? "Already peered" : group;
-      return { value: network.id, text: network.name, disabled: peered, ...(about === undefined ? {} : { about }) };
+    return choicesOf(networks).map((choice, n): Choice => {
+      const id = networks[n]!.id;
+      const peered = known.some((peering) => sameId(property(peering, "remoteVirtualNetwork.id"), id));
+      return { ...choice, value: id, ...(peered ? { disabled: true, about: "Already peered" } : {}) };
     });
   }, [found.data, here, known]);
 }

@@ -26,6 +26,8 @@ export interface SublistProps {
   readonly onAdd?: (() => void) | undefined;
   readonly onOpen?: ((row: Resource) => void) | undefined;
   readonly deletable?: boolean;
+  /** Rows that stay as they are. */
+  readonly fixed?: (row: Resource) => boolean;
   readonly commands?: (chosen: readonly Resource[]) => ReactNode;
   readonly sorting?: Sorting;
   readonly about?: ReactNode;
@@ -59,16 +61,18 @@ function RowName({ row, onOpen }: { row: Resource; onOpen: ((row: Resource) => v
   );
 }
 
+const never = (): boolean => false;
+
 export function Sublist(props: SublistProps): ReactNode {
-  const { label, found, type, columns, add = "Add", onAdd, onOpen, deletable = false, commands, about, empty } = props;
+  const { label, found, type, columns, add = "Add", onAdd, onOpen, deletable = false, fixed = never, commands, about, empty } = props;
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const [deleting, setDeleting] = useState(false);
   const [sorting, setSorting] = useState<Sorting>(props.sorting ?? { key: "name", down: false });
   const rows = found.data ?? [];
   const chosen = rows.filter((row) => picked.has(row.id.toLowerCase()));
   const all = useMemo<GridColumn<Resource>[]>(
-    () => columns.map((column) => (column.key === "name" ? { ...column, cell: (row: Resource) => <RowName row={row} onOpen={onOpen} /> } : column)),
-    [columns, onOpen],
+    () => columns.map((column) => (column.key === "name" ? { ...column, cell: (row: Resource) => (fixed(row) ? <Name>{row.name}</Name> : <RowName row={row} onOpen={onOpen} />) } : column)),
+    [columns, onOpen, fixed],
   );
   return (
     <>
@@ -82,7 +86,7 @@ export function Sublist(props: SublistProps): ReactNode {
           Refresh
         </CommandButton>
         {deletable && (
-          <CommandButton icon={<Delete20Regular />} disabled={chosen.length === 0} onClick={() => setDeleting(true)}>
+          <CommandButton icon={<Delete20Regular />} disabled={chosen.length === 0 || chosen.some(fixed)} onClick={() => setDeleting(true)}>
             Delete
           </CommandButton>
         )}
