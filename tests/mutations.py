@@ -1,6 +1,6 @@
 """Seeded faults: each one line of compiler, model, kernel program or what feeds it, and the first test that notices.
 
-    python tests/mutations.py [NAME…]     as root: seed all (or those), and write docs/design/testing.md (all only)
+    python tests/mutations.py [NAME…]     as root: seed all (or those), and write their rows of docs/design/testing.md
 
 A fault is put into a copy of the package, never into this checkout; the tests that run against the copy are its `tests`,
 up to the first failure.
@@ -11,33 +11,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
+
+from faults import FAULTS, Fault
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "design" / "testing.md"
 BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
-PURE = ("tests/unit/compiler", "tests/unit/engines/test_model.py", "tests/property/test_worlds.py")
-_BPF = "tests/unit/engines/bpf"
-REFERENCE, OUTSIDE = "tests/soak/test_reference.py", f"{_BPF}/test_outside.py"
-PORT = tuple(f"{_BPF}/test_port{about}.py" for about in ("_refusals", "_flows", "_errors", "_rules", ""))
-FEED = (f"{_BPF}/test_render.py", f"{_BPF}/test_tables.py", f"{_BPF}/test_engine.py", REFERENCE)
-TESTS = {"compiler": PURE, "model": PURE, "render": FEED, "engine": FEED}
-PROGRAM = {
-    "gates.h": (f"{_BPF}/test_gates.py", REFERENCE, *PORT, OUTSIDE),
-    "flows.h": (f"{_BPF}/test_flows.py", *PORT, REFERENCE, OUTSIDE),
-    "packet.h": (*PORT, REFERENCE, OUTSIDE),
-    "translate.h": (OUTSIDE, REFERENCE, *PORT),
-    "port.bpf.c": (REFERENCE, *PORT, OUTSIDE),
-}
-"""By the source, so that what is closest to it comes first."""
-SECONDS = 400
+SECONDS = 1200
 
 # A failing random test need not be made small, and the copy draws as `make test` does.
 WITHOUT_SHRINKING = """
@@ -47,37 +36,8 @@ settings.load_profile("mutant")
 """
 
 
-@dataclass(frozen=True)
-class Fault:
-    """`before` stands once in `file` (below src/azlan) and becomes `after`."""
-
-    name: str
-    file: str
-    before: str
-    after: str
-
-    @property
-    def kind(self) -> str:
-        if self.file.startswith("compiler"):
-            return "compiler"
-        if "program/" in self.file:
-            return "program"
-        return {"model.py": "model", "render.py": "render"}.get(Path(self.file).name, "engine")
-
-    @property
-    def tests(self) -> tuple[str, ...]:
-        return PROGRAM[Path(self.file).name] if self.kind == "program" else TESTS[self.kind]
-
-    def seed(self, source: Path) -> None:
-        path = source / "azlan" / self.file
-        text = path.read_text(encoding="utf-8")
-        if text.count(self.before) != 1:
-            raise LookupError(f"{self.name}: {self.before!r} stands {text.count(self.before)} times in {self.file}")
-        path.write_text(text.replace(self.before, self.after), encoding="utf-8")
-
-
 def caught(fault: Fault) -> str | None:
-    """The first test that fails with the fault; None where all pass."""
+    """The first test that fails with the fault; None where all pass. RuntimeError where the tests could not run."""
     with tempfile.TemporaryDirectory(prefix="azlan-mutant-") as name:
         folder = Path(name)
         hidden = shutil.ignore_patterns("__pycache__")
@@ -88,19 +48,49 @@ def caught(fault: Fault) -> str | None:
             conftest.write(WITHOUT_SHRINKING)
         fault.seed(folder / "src")
         (folder / "tmp").mkdir()
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AZLAN_", "PYTEST_"))}
-        own = {"PYTHONPATH": str(folder / "src"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*command, *fault.tests], cwd=folder, env=kept | own, capture_output=True, text=True, timeout=SECONDS
-        )
-    if done.returncode == 0:
+        try:
+            status, said = _run(folder, ordered(fault))
+        finally:
+            _unmount(folder)
+    if status == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    unbuilt = "BuildError" in done.stdout or "load the port program" in done.stdout
-    if done.returncode != 1 or found is None or "::" not in found[1] or unbuilt:
-        raise RuntimeError(f"{fault.name}: the tests could not run:\n{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+    unbuilt = "BuildError" in said or "load the port program" in said
+    if status != 1 or found is None or "::" not in found[1] or unbuilt:
+        raise RuntimeError(f"{fault.name}: the tests could not run:\n{said[-3000:]}")
     return re.sub(r"\[.*", "", found[1])
+
+
+def ordered(fault: Fault) -> list[str]:
+    """The fault's tests, those that caught it last time first."""
+    last = listed().get(fault.name)
+    return sorted(fault.tests, key=lambda test: test.removeprefix("tests/") != last)
+
+
+def _run(folder: Path, tests: list[str]) -> tuple[int, str]:
+    """pytest's status and output in a copy of the checkout; one that takes too long is told to clean up and end."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AZLAN_", "PYTEST_"))}
+    own = {"PYTHONPATH": str(folder / "src"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", *tests]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=kept | own, **pipes) as process:
+        try:
+            said, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return 2, f"they took longer than {SECONDS} s"
+    return process.returncode, said
+
+
+def _unmount(folder: Path) -> None:
+    """What tests that were ended on the way left mounted in their own folder: namespaces, pins."""
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    for place in reversed([place for place in mounted if place.startswith(f"{folder}/")]):
+        subprocess.run(["umount", "--lazy", place], check=False)
 
 
 def each(faults: list[Fault]) -> Iterator[tuple[Fault, str | None]]:
@@ -109,407 +99,49 @@ def each(faults: list[Fault]) -> Iterator[tuple[Fault, str | None]]:
         yield from zip(faults, pool.map(caught, faults), strict=True)
 
 
-def listed() -> list[str]:
-    """The names of the faults that the page lists."""
+def listed() -> dict[str, str]:
+    """Fault → file below tests that caught it, as the page lists them."""
     text = PAGE.read_text(encoding="utf-8")
     table = text[text.index(BEGIN) : text.index(END)]
-    return re.findall(r"^\| [a-z]+ \| (.+?) \|", table, re.MULTILINE)[1:]
+    return dict(re.findall(r"^\| [a-z]+ \| (.+?) \| (?:`(.*?)`|\*\*)", table, re.MULTILINE))
 
 
-def table(results: dict[Fault, str | None]) -> str:
-    lines = ["| in | fault | caught by |", "|---|---|---|"]
-    for fault, test in results.items():
-        shown = "**nothing**"
-        if test is not None:
-            path, _, name = test.partition("::")
-            shown = (
-                f"`{path.removeprefix('tests/')}` {name.rpartition('::')[2].removeprefix('test_').replace('_', ' ')}"
-            )
-        lines.append(f"| {fault.kind} | {fault.name} | {shown} |")
-    return "\n".join(lines) + "\n"
+def row(fault: Fault, test: str | None) -> str:
+    shown = "**nothing**"
+    if test is not None:
+        path, _, name = test.partition("::")
+        shown = f"`{path.removeprefix('tests/')}` {name.rpartition('::')[2].removeprefix('test_').replace('_', ' ')}"
+    return f"| {fault.kind} | {fault.name} | {shown} |\n"
+
+
+def write(results: dict[Fault, str | None]) -> None:
+    """Put results into the page's table, which has a row for each fault, in their order; others stay as they are."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+    rows = {line.split(" | ")[1]: f"{line}\n" for line in text[len(head) : -len(tail)].splitlines()}
+    rows |= {fault.name: row(fault, test) for fault, test in results.items()}
+    kept = "".join(rows[fault.name] for fault in FAULTS if fault.name in rows)
+    PAGE.write_text(f"{head}| in | fault | caught by |\n|---|---|---|\n{kept}{tail}", encoding="utf-8")
 
 
 def main(names: list[str]) -> int:
-    results: dict[Fault, str | None] = {}
-    for fault, test in each([fault for fault in FAULTS if not names or fault.name in names]):
-        results[fault] = test
-        print(f"{fault.kind:9} {fault.name:70} {test or 'NOTHING'}", flush=True)
-    if not names:
-        text = PAGE.read_text(encoding="utf-8")
-        head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-        PAGE.write_text(f"{head}{table(results)}{tail}", encoding="utf-8")
-    return int(None in results.values())
+    unsettled = 0
+    chosen = [fault for fault in FAULTS if not names or fault.name in names]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = {pool.submit(caught, fault): fault for fault in chosen}
+        for done in as_completed(running):
+            fault = running[done]
+            try:
+                test = done.result()
+            except RuntimeError as error:
+                print(error, flush=True)
+                unsettled += 1
+                continue
+            write({fault: test})
+            unsettled += test is None
+            print(f"{fault.kind:9} {fault.name:70} {test or 'NOTHING'}", flush=True)
+    return int(unsettled > 0)
 
-
-_ROUTES, _SECURITY = "compiler/routes.py", "compiler/security.py"
-_TRANSLATION, _INDEX, _COMPILE = "compiler/translation.py", "compiler/index.py", "compiler/compile.py"
-_MODEL, _RENDER = "engines/model.py", "engines/bpf/render.py"
-_TABLES, _ENGINE = "engines/bpf/tables.py", "engines/bpf/engine.py"
-_PROGRAM = "engines/bpf/program"
-_PORT, _GATES, _FLOWS = f"{_PROGRAM}/port.bpf.c", f"{_PROGRAM}/gates.h", f"{_PROGRAM}/flows.h"
-_PACKET, _TRANSLATE = f"{_PROGRAM}/packet.h", f"{_PROGRAM}/translate.h"
-
-FAULTS = (
-    # What facts mean
-    Fault(
-        "a None route goes with any prefix inside it",
-        _ROUTES,
-        "contains(outer, network(prefix)) for outer in virtual",
-        "contains(network(prefix), outer) for outer in virtual",
-    ),
-    Fault(
-        "a system route stays active beside a user's",
-        _ROUTES,
-        "if route.prefix in active:",
-        'if route.prefix in active and route.source == "User":',
-    ),
-    Fault(
-        "an appliance is sought by the shortest prefix", _ROUTES, "net.prefixlen > best[0]", "net.prefixlen < best[0]"
-    ),
-    Fault("global peerings are taken for regional ones", _ROUTES, "if half.global_ else", "if not half.global_ else"),
-    Fault(
-        "a user route to VnetLocal leads to no network",
-        _ROUTES,
-        "if hop is NextHop.VNET_LOCAL:",
-        "if hop is NextHop.INTERNET:",
-    ),
-    Fault(
-        "access off withholds nothing",
-        _SECURITY,
-        "(Tag.VIRTUAL_NETWORK if half.access else Tag.WITHHELD)",
-        "Tag.VIRTUAL_NETWORK",
-    ),
-    Fault(
-        "forwarded traffic is never VirtualNetwork",
-        _SECURITY,
-        "    for half in beyond:\n        mark(half.remote_prefixes, _INSIDE | Tag.VIRTUAL_NETWORK)",
-        "    for half in beyond:\n        mark(half.remote_prefixes, _INSIDE)",
-    ),
-    Fault(
-        "a prefix forgets what contains it",
-        _SECURITY,
-        "bits = flags[prefix] | (covering[-1][2] if covering else 0)",
-        "bits = flags[prefix]",
-    ),
-    Fault(
-        "rules are asked in the order of their writing",
-        _SECURITY,
-        "sorted(group.rules, key=lambda rule: rule.priority)",
-        "list(group.rules)",
-    ),
-    Fault(
-        "many port ranges are taken for any port",
-        _SECURITY,
-        "return () if _ANY_PORT in ranges",
-        "return () if _ANY_PORT in ranges or len(ranges) > 4",
-    ),
-    Fault(
-        "source ports are read from destination ports",
-        _SECURITY,
-        "source_ports=_ports(rule.source_ports)",
-        "source_ports=_ports(rule.destination_ports)",
-    ),
-    Fault(
-        "user routes to Internet count as VirtualNetwork",
-        _SECURITY,
-        'inward = {"VirtualAppliance",',
-        'inward = {"Internet", "VirtualAppliance",',
-    ),
-    Fault(
-        "the platform is no load balancer",
-        _SECURITY,
-        "_INSIDE | Tag.VIRTUAL_NETWORK | Tag.LOAD_BALANCER",
-        "_INSIDE | Tag.VIRTUAL_NETWORK",
-    ),
-    Fault(
-        "a subnet's security group is left out",
-        _TRANSLATION,
-        'subnet_rules=f"rules:{subnet.security_group}" if subnet.security_group else None',
-        "subnet_rules=None",
-    ),
-    Fault("IP forwarding is never on", _TRANSLATION, "forwarding=nic.forwarding", "forwarding=False"),
-    Fault(
-        "default outbound access is always on",
-        _TRANSLATION,
-        "default_outbound=subnet.default_outbound",
-        "default_outbound=True",
-    ),
-    Fault("the gateway is the second address", _TRANSLATION, "net.network_address + 1", "net.network_address + 2"),
-    # What a change touches
-    Fault(
-        "a subnet's change reaches none of its NICs",
-        _INDEX,
-        "                touched.nics.update(self.nics_in.get(fact.id, ()))\n                if fact.route_table",
-        "                if fact.route_table",
-    ),
-    Fault(
-        "one Connected half is enough",
-        _INDEX,
-        "other.remote_vnet == half.vnet and other.state is PeeringState.CONNECTED",
-        "other.remote_vnet == half.vnet",
-    ),
-    Fault(
-        "a peering's change reaches one of its networks",
-        _INDEX,
-        "touched.vnets.update((fact.vnet, fact.remote_vnet))",
-        "touched.vnets.add(fact.vnet)",
-    ),
-    Fault(
-        "a peering's change does not reach those beyond",
-        _INDEX,
-        "if half.access and half.forwarded and self._in_effect(half):",
-        "if False:",
-    ),
-    Fault(
-        "forwarded traffic is taken unasked",
-        _INDEX,
-        "            if half.access and half.forwarded\n",
-        "            if half.access\n",
-    ),
-    Fault(
-        "claims are not made anew when a route group comes",
-        _COMPILE,
-        "if self._named(vnet, parts) != named[vnet]:",
-        "if not self._named(vnet, parts):",
-    ),
-    Fault(
-        "an equal part becomes another object",
-        _COMPILE,
-        "value = before if before == value else value",
-        "value = None if value is None else value",
-    ),
-    # The model
-    Fault(
-        "the model takes the shortest prefix",
-        _MODEL,
-        "self._order = sorted(self, reverse=True)",
-        "self._order = sorted(self)",
-    ),
-    Fault(
-        "the model lets no appliance forward",
-        _MODEL,
-        "if not nic.forwarding and str(packet.source) not in _private(nic):",
-        "if str(packet.source) not in _private(nic):",
-    ),
-    Fault(
-        "the model asks the outbound gates in the wrong order",
-        _MODEL,
-        "(Drop.NIC_OUT, Drop.SUBNET_OUT) if outbound",
-        "(Drop.SUBNET_OUT, Drop.NIC_OUT) if outbound",
-    ),
-    Fault(
-        "the model withholds where one gate stands",
-        _MODEL,
-        "nic.nic_rules is None and nic.subnet_rules is None",
-        "nic.nic_rules is None or nic.subnet_rules is None",
-    ),
-    Fault(
-        "the model looks at the wrong end for access",
-        _MODEL,
-        "remote = packet.destination if outbound else packet.source",
-        "remote = packet.source if outbound else packet.destination",
-    ),
-    Fault(
-        "the model's hairpin keeps the private source",
-        _MODEL,
-        "packet._replace(source=translated, destination=",
-        "packet._replace(destination=",
-    ),
-    Fault(
-        "the model passes where the rule set is missing",
-        _MODEL,
-        "return Gate(gate=gate, allow=False, rules=key)",
-        "return Gate(gate=gate, allow=True, rules=key)",
-    ),
-    Fault(
-        "the model matches ICMP by ports",
-        _MODEL,
-        "            if packet.protocol not in (6, 17):",
-        "            if packet.protocol not in (1, 6, 17):",
-    ),
-    Fault(
-        "the model sends through NICs that do not forward",
-        _MODEL,
-        "if appliance and not nic.forwarding and",
-        "if appliance and nic.forwarding and",
-    ),
-    Fault(
-        "the model takes stopped machines for running",
-        _MODEL,
-        'machine.power == "running"',
-        'machine.power != "deallocated"',
-    ),
-    Fault(
-        "the model carries GRE",
-        _MODEL,
-        "NOT_CARRIED = frozenset({4, 47})",
-        "NOT_CARRIED = frozenset({4})",
-    ),
-    # World → map entries → one flip
-    Fault(
-        "an inactive route is rendered",
-        _RENDER,
-        "if route.active and prefix is not None:",
-        "if prefix is not None and route.source != 'User' or prefix is not None and route.active:",
-    ),
-    Fault(
-        "inbound and outbound rules change places",
-        _RENDER,
-        "((0, group.inbound), (1, group.outbound))",
-        "((1, group.inbound), (0, group.outbound))",
-    ),
-    Fault(
-        "all long address sets get one number",
-        _RENDER,
-        "setdefault(frozenset(prefixes), len(self._numbers) + 1)",
-        "setdefault(frozenset(prefixes), 1)",
-    ),
-    Fault(
-        "default outbound access is not rendered",
-        _RENDER,
-        "NIC_FORWARDING * nic.forwarding | NIC_DEFAULT_OUTBOUND * nic.default_outbound",
-        "NIC_FORWARDING * nic.forwarding | NIC_DEFAULT_OUTBOUND",
-    ),
-    Fault(
-        "pointers turn before the flip",
-        _TABLES,
-        "Pointer(following, self.target(name, key), target)",
-        "Pointer(self.epoch, self.target(name, key), target)",
-    ),
-    Fault(
-        "content that is led to again is deleted",
-        _TABLES,
-        "if content not in spared]",
-        "if content not in ()]",
-    ),
-    Fault(
-        "a removed part stays in force",
-        _ENGINE,
-        'change.pointers["pointers"].update(dict.fromkeys(gone))',
-        'change.pointers["pointers"].update({})',
-    ),
-    Fault(
-        "an address given up keeps its NIC",
-        _ENGINE,
-        "self._owners[name].pop(place, None)\n",
-        "self._owners[name].get(place)\n",
-    ),
-    # The program
-    Fault(
-        "a part turns one epoch late",
-        _GATES,
-        "if (READ_ONCE(p->self) == part)\n\t\t\treturn at >= since",
-        "if (READ_ONCE(p->self) == part)\n\t\t\treturn at > since",
-    ),
-    Fault(
-        "the last port range of a rule is not looked at",
-        _GATES,
-        "in_range(r->destination_ports[3], q->destination_port)",
-        "0",
-    ),
-    Fault("every matching rule allows", _GATES, "q->allow = r->allow;", "q->allow = 1;"),
-    Fault(
-        "a long set of sources is not looked at",
-        _GATES,
-        "!(r->source_set && in_set(q->content, r->source_set, q->source))",
-        "1",
-    ),
-    Fault(
-        "the receiver's own gate is not asked",
-        _GATES,
-        "if (!ask(&q, s->outbound ? s->subnet_rules : s->nic_rules, p->epoch))",
-        "if (s->outbound && !ask(&q, s->subnet_rules, p->epoch))",
-    ),
-    Fault(
-        "the subnet's inbound gate is counted as the NIC's",
-        _GATES,
-        "return s->outbound ? DROP_NIC_OUT : DROP_SUBNET_IN;",
-        "return s->outbound ? DROP_NIC_OUT : DROP_NIC_IN;",
-    ),
-    Fault(
-        "the program looks at the wrong end for access",
-        _GATES,
-        "s->outbound ? s->destination : s->source",
-        "s->outbound ? s->source : s->destination",
-    ),
-    Fault(
-        "a flow never expires",
-        _FLOWS,
-        "if (!f || p->now - f->seen > idle_limit(f, key->tuple.protocol))\n\t\treturn 0;\n\tif (p->quoting)",
-        "if (!f)\n\t\treturn 0;\n\tif (p->quoting)",
-    ),
-    Fault(
-        "a half-open handshake is held like an established flow",
-        _FLOWS,
-        "seconds = OPENING_SECONDS;",
-        "seconds = f->seconds;",
-    ),
-    Fault(
-        "a new handshake rides on an old flow",
-        _FLOWS,
-        "if (is_opening(p) && f->state &",
-        "if (0 && f->state &",
-    ),
-    Fault("all NICs share one quota", _FLOWS, "slot->nic = nic;", "slot->nic = 0;"),
-    Fault(
-        "spoofed sources pass",
-        _PORT,
-        "if (!(n->flags & NIC_FORWARDING) && !own_address(content, p->source))",
-        "if (!n->flags && !own_address(content, p->source))",
-    ),
-    Fault("a foreign MAC passes", _PORT, "if (!same_mac(eth.h_source, n->mac))", "if (!eth.h_proto)"),
-    Fault(
-        "the gateway takes packets",
-        _PORT,
-        "if (p->destination == n->gateway)",
-        "if (!p->destination)",
-    ),
-    Fault(
-        "an appliance is passed by",
-        _PORT,
-        "r->next_hop == HOP_APPLIANCE ? r->address : p->destination",
-        "p->destination",
-    ),
-    Fault(
-        "NICs that do not forward are given what is not theirs",
-        _PORT,
-        "!(n->flags & NIC_FORWARDING) && !own_address(content, p->destination))",
-        "!n->flags && !own_address(content, p->destination))",
-    ),
-    Fault(
-        "no outbound access is needed",
-        _PORT,
-        "if (!a || (!a->public_address && !(flags & NIC_DEFAULT_OUTBOUND)))",
-        "if (!a)",
-    ),
-    Fault(
-        "what comes in from outside is not judged",
-        _PORT,
-        "if (!is_platform(p.source)) {\n\t\tlook(",
-        "if (!p.source) {\n\t\tlook(",
-    ),
-    Fault(
-        "the sender holds no flow",
-        _PORT,
-        "if (hold(p, sender))\n\t\treturn drop(skb, from, DROP_FLOW_QUOTA);\n\tif (hold(p, receiver))\n"
-        "\t\treturn drop(skb, to, DROP_FLOW_QUOTA);\n\tremember",
-        "if (hold(p, receiver))\n\t\treturn drop(skb, to, DROP_FLOW_QUOTA);\n\tremember",
-    ),
-    Fault("what was remembered outlives its World", _PORT, "!m || m->epoch != p->epoch ||", "!m ||"),
-    Fault("what was remembered outlives a port", _PORT, "|| m->plugs != p->plugs ||", "||"),
-    Fault(
-        "a foreign MAC passes by what was remembered",
-        _PORT,
-        "p->now > m->until ||\n\t    !same_mac(eth->h_source, m->from_mac))",
-        "p->now > m->until)",
-    ),
-    Fault(
-        "the receiver's MAC is not written",
-        _PORT,
-        "if (write_macs(skb, mac))\n\t\treturn drop(skb, from, DROP_MALFORMED);\n\tcount(",
-        "count(",
-    ),
-)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

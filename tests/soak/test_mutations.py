@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from counts import figures, times
-from mutations import FAULTS, ROOT, each, listed
+from faults import FAULTS
+from mutations import ROOT, each, listed
 
 SAMPLE = (
     "forwarded traffic is taken unasked",
@@ -19,9 +20,9 @@ def test_every_fault_finds_its_one_line_and_is_listed() -> None:
     for fault in FAULTS:
         assert fault.before != fault.after
         text = (ROOT / "src" / "azlan" / fault.file).read_text(encoding="utf-8")
-        assert text.count(fault.before) == 1, f"{fault.name}: change tests/mutations.py along with {fault.file}"
+        assert text.count(fault.before) == 1, f"{fault.name}: change tests/faults.py along with {fault.file}"
     names = [fault.name for fault in FAULTS]
-    assert listed() == names, "run tests/mutations.py, which writes docs/design/testing.md"
+    assert list(listed()) == names, "run tests/mutations.py, which writes docs/design/testing.md"
     assert len(set(names)) == len(names)
     assert set(SAMPLE) <= set(names)
     kinds = [fault.kind for fault in FAULTS]
