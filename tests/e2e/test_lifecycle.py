@@ -1,6 +1,6 @@
-"""The supervisor dies, the cloud goes down and comes up: what was there is there.
+"""The supervisor dies, the processes start anew, the cloud goes down and comes up: what was there is there.
 
-up ── supervisor ╳ ── up -d adopts ── down ── up -d ── the same machines, addresses and peering
+up ── supervisor ╳ ── up -d adopts ── restart, no ping lost ── down ── up -d ── the same machines, addresses and peering
 """
 
 from __future__ import annotations
@@ -18,23 +18,13 @@ from standing import Standing, peered_pair, short_folder, standing, traces
 pytestmark = pytest.mark.root
 
 
-async def ping(cloud: Standing, arm: ArmClient) -> str:
-    """What four pings from vm-1 to vm-2 print."""
+async def ping(cloud: Standing, arm: ArmClient, count: int = 4) -> str:
+    """What pings from vm-1 to vm-2, twenty a second, print."""
     machine = f"machine:{arm.id('Microsoft.Compute/virtualMachines/vm-1').lower()}"
-    command = [
-        "nsenter",
-        f"--net={cloud.namespace(machine)}",
-        "ping",
-        "-n",
-        "-c",
-        "4",
-        "-i",
-        "0.05",
-        "-W",
-        "2",
-        "10.1.0.4",
-    ]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    command = ["nsenter", f"--net={cloud.namespace(machine)}", "ping", "-n", "-i", "0.05", "-W", "2"]
+    done = await asyncio.to_thread(
+        subprocess.run, [*command, "-c", str(count), "10.1.0.4"], capture_output=True, text=True, check=False
+    )
     return done.stdout
 
 
@@ -66,6 +56,15 @@ async def test_the_supervisor_dies_and_the_cloud_goes_down_and_up() -> None:
             assert "4 received" in await ping(cloud, arm)
             await asyncio.to_thread(cloud.azlan, "up", "-d")
             assert (cloud.pid("control"), cloud.pid("fabric")) == processes
+            assert namespace(cloud, arm) == before
+
+            pinging = asyncio.create_task(ping(cloud, arm, 100))
+            told = await asyncio.to_thread(cloud.azlan, "restart")
+            assert cloud.config.endpoint in told.stdout
+            assert "stopping the control process" in told.stderr
+            assert not {cloud.pid("control"), cloud.pid("fabric")}.intersection(processes)
+            assert "100 received" in await pinging
+            await until_running(cloud, 2)
             assert namespace(cloud, arm) == before
 
             await asyncio.to_thread(cloud.azlan, "down")

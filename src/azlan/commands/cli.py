@@ -84,6 +84,16 @@ def up(
 
 
 @cli.command()
+def restart(state: StateDir = None) -> None:
+    """Start the cloud's processes anew, after an upgrade say. Machines, their flows and Bastion sessions go on."""
+    from azlan.commands import lifecycle
+
+    config = existing(state)
+    _with_spinner("restarting", lambda say: lifecycle.restart(config, say))
+    typer.echo(f"Azlan {__version__} is up: {config.endpoint}")
+
+
+@cli.command()
 def down(state: StateDir = None) -> None:
     """Stop processes and machines. The state stays: `azlan up` brings the same cloud back."""
     from azlan.commands import lifecycle

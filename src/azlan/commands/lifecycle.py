@@ -1,7 +1,9 @@
-"""`azlan up | down | reset`: prepare the folders of a cloud, start its supervisor, wait for the API; and the way back.
+"""`azlan up | restart | down | reset`: prepare the folders of a cloud, start its supervisor, wait for the API; and the
+way back.
 
-Promises: `up` on a cloud that is up changes nothing; whatever an earlier supervisor left running is adopted; `down` keeps
-the state so that `up` brings the same cloud back; `reset` removes it.
+Promises: `up` on a cloud that is up changes nothing; whatever an earlier supervisor left running is adopted; `restart`
+replaces the processes and touches no machine, flow or packet; `down` keeps the state so that `up` brings the same cloud
+back; `reset` removes it.
 """
 
 from __future__ import annotations
@@ -75,6 +77,20 @@ def up(config: Config, say: Say) -> None:
     """Bring a cloud up, or find it up; returns once its API answers. Raises CommandError."""
     if not _any_process(config):
         require(of_config(config))
+    _begin(config, say)
+
+
+def restart(config: Config, say: Say) -> None:
+    """End the supervisor, control and fabric processes and start them again as this installation has them: after an
+    upgrade. Machines, Bastion sessions and packets go on. Starts a cloud that is not up. Raises CommandError."""
+    _require_owner(config, "restart")
+    if not _any_process(config):
+        require(of_config(config))
+    _stop_processes(config, say)
+    _begin(config, say)
+
+
+def _begin(config: Config, say: Say) -> None:
     make_folders(config)
     try:
         config.save()
