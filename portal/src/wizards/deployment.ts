@@ -1,10 +1,11 @@
 // What a wizard makes, as one template deployment: validated before, one entry of the activity log, dependencies kept by the
 // API, and the state of each resource told as it becomes. Follows Microsoft.Resources/deployments (template syntax).
 
-import { action, get, list, put, type Json } from "../arm/client";
+import { action, ArmError, get, list, put, type Json } from "../arm/client";
 import { pause } from "../arm/connection";
-import { groupId, resourceId } from "../arm/ids";
-import { typeOf } from "../arm/types";
+import { groupId, GROUP_TYPE, resourceId } from "../arm/ids";
+import { permissions } from "../arm/permissions";
+import { actionPrefix, typeOf } from "../arm/types";
 import { groupSteps, type GroupChoice } from "../forms/project";
 import type { Step, StepState } from "../forms/Wizard";
 
@@ -88,11 +89,17 @@ function deploymentId(planned: Planned): string {
   return idIn(planned, "Microsoft.Resources/deployments", `${planned.name}-${stamp}`);
 }
 
-/** Ask the API whether it would take the deployment; a group that is still to be made can be asked about nothing. */
+/** Ask the API whether it would take the deployment. About a group that is still to be made it can be asked for rights alone. */
 export async function validateDeployment(planned: Planned): Promise<void> {
-  const known = await list<{ name: string }>(`/subscriptions/${planned.subscription}/resourceGroups`);
-  if (!known.some((group) => group.name.toLowerCase() === planned.group.name.toLowerCase())) return;
-  await action(deploymentId(planned), "validate", request(planned));
+  const { subscription, group, resources } = planned;
+  const all = await list<{ name: string }>(`/subscriptions/${subscription}/resourceGroups`);
+  const exists = all.some((found) => found.name.toLowerCase() === group.name.toLowerCase());
+  const scope = exists ? groupId(subscription, group.name) : `/subscriptions/${subscription}`;
+  const can = await permissions(scope);
+  const needed = [...(exists ? [] : [`${actionPrefix(GROUP_TYPE)}/write`]), "Microsoft.Resources/deployments/write", ...resources.map(({ type }) => `${type}/write`)];
+  const missing = needed.filter((right) => !can(right));
+  if (missing.length > 0) throw new ArmError(403, "AuthorizationFailed", `You do not have authorization to perform the following actions over scope '${scope}': ${missing.join(", ")}.`);
+  if (exists) await action(deploymentId(planned), "validate", request(planned));
 }
 
 /** The group where it is new, then the deployment, whose parts are its resources. */
