@@ -37,8 +37,25 @@ class Login(asyncssh.SSHServer):
         return bool(key.public_data == KEY.public_data)
 
 
+async def reach_back(connection: asyncssh.SSHConnection) -> bytes:
+    """What a hostile machine is refused: channels to TCP ports, to Unix sockets, to an agent, to a display."""
+    assert isinstance(connection, asyncssh.SSHServerConnection)
+    refused = []
+    for name, channel in {
+        "tcp": lambda: connection.create_connection(asyncssh.SSHTCPSession, "127.0.0.1", 22),
+        "unix": lambda: connection.create_unix_connection(asyncssh.SSHUNIXSession, "/run/x"),
+        "agent": connection.open_agent_connection,
+        "x11": lambda: connection.create_x11_connection(asyncssh.SSHTCPSession),
+    }.items():
+        try:
+            await channel()
+        except (asyncssh.ChannelOpenError, OSError):
+            refused.append(name)
+    return b"refused: " + " ".join(refused).encode()
+
+
 async def shell(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """Echoes lines; `size`, `flood N` and `exit N` are commands."""
+    """Echoes lines; `size`, `flood N`, `reach` and `exit N` are commands."""
     process.stdout.write(f"{process.term_type} {process.term_size[:2]}\n".encode())
     while True:
         try:
@@ -55,6 +72,8 @@ async def shell(process: asyncssh.SSHServerProcess[bytes]) -> None:
             for start in range(0, int(words[1]), 1000):
                 process.stdout.write(b"".join(b"%07d\n" % number for number in range(start, start + 1000)))
                 await process.stdout.drain()
+        elif words[:1] == [b"reach"]:
+            process.stdout.write(await reach_back(process.channel.get_connection()) + b"\n")
         elif words[:1] == [b"size"]:
             process.stdout.write(f"{process.term_size[:2]}\n".encode())
         else:
@@ -233,6 +252,46 @@ async def test_a_session_nobody_returns_to_ends(place: Place) -> None:
     with pytest.raises(BastionError) as failed:
         await BastionConnection.attach(place.path, session.session, 0)
     assert failed.value.code is Code.SESSION_NOT_FOUND
+
+
+async def test_a_machine_reaches_nothing_through_the_session(place: Place) -> None:
+    session = await BastionConnection.open(place.path, place.login())
+    await read_until(session, b"\n")
+    await session.write(b"reach\n")
+    assert await read_until(session, b"\n") == b"refused: tcp unix agent x11\n"
+    await session.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Open(address="127.0.0.1", username="ada", password="right"),
+        Tunnel(address="127.0.0.1", port=22),
+        wire.Attach(session="x", received=0),
+        wire.Ping(),
+    ],
+)
+async def test_a_client_cannot_turn_its_session_elsewhere(place: Place, frame: wire.AnyFrame) -> None:
+    session = await BastionConnection.open(place.path, place.login())
+    await read_until(session, b"\n")
+    wire.write_frame(session._writer, frame)
+    answer = await asyncio.wait_for(wire.read_frame(session._reader), 10)
+    assert isinstance(answer, wire.Failed)
+    assert answer.code is Code.INVALID_REQUEST
+    session.drop()
+
+
+async def test_a_session_is_its_owners_alone(place: Place) -> None:
+    session = await BastionConnection.open(place.path, place.login(owner="ada one"))
+    await read_until(session, b"\n")
+    for owner in ("", "ada two", "bob one"):
+        with pytest.raises(BastionError) as failed:
+            await BastionConnection.attach(place.path, session.session, 0, owner=owner)
+        assert failed.value.code is Code.SESSION_NOT_FOUND
+    await session.write(b"still here\n")
+    assert await read_until(session, b"\n") == b"> still here\n"
+    again = await BastionConnection.attach(place.path, session.session, session.received, owner="ada one")
+    await again.close()
 
 
 async def test_a_tunnel_carries_bytes_both_ways(place: Place) -> None:
