@@ -263,3 +263,122 @@ def test_subnets_take_the_next_free_range_a_group_and_a_table_with_routes(visit:
     expect(row(page, "Subnets", "subnet-2")).to_have_count(0)
     assert read(there, group)["properties"].get("subnets", []) == []
     assert there.violations() == []
+
+
+def make_machine(there: Visit, group: str, name: str) -> tuple[str, str]:
+    """A running machine in subnet-1 of a new vnet-1, with nsg-1 at its interface; returns the ids of machine and interface."""
+    network = make_network(there, group, f"{name}-vnet")
+    rules = make(there, provider(group, "networkSecurityGroups", f"{name}-nsg"), {})
+    subnet = {"id": f"{network}/subnets/subnet-1"}
+    properties = {
+        "ipConfigurations": [{"name": "ipconfig1", "properties": {"subnet": subnet}}],
+        "networkSecurityGroup": {"id": rules},
+    }
+    nic = make(there, provider(group, "networkInterfaces", f"{name}-nic"), {"properties": properties})
+    image = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
+    machine = {
+        "hardwareProfile": {"vmSize": "Standard_B1s"},
+        "storageProfile": {"imageReference": image, "osDisk": {"createOption": "FromImage"}},
+        "osProfile": {"computerName": name, "adminUsername": "azureuser", "adminPassword": "Passw0rd!23456"},
+        "networkProfile": {"networkInterfaces": [{"id": nic}]},
+    }
+    path = f"/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachines/{name}"
+    return make(there, path, {"properties": machine}, "2024-07-01"), nic
+
+
+def test_a_machine_its_interface_what_is_effective_and_what_happened(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    machine, nic = make_machine(there, "vm-rg", "vm-s")
+    there.open(f"/resource{machine}")
+    essentials = page.get_by_label("Essentials")
+    expect(essentials).to_contain_text("Running")
+    expect(essentials).to_contain_text("10.0.0.4")
+    expect(essentials.get_by_role("link", name="vm-s-vnet/subnet-1")).to_be_visible()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()
+    there.picture("machine")
+    page.get_by_role("navigation", name="Menu of vm-s").get_by_role("link", name="Network settings").click()
+    expect(page.get_by_role("table", name="Inbound port rules of vm-s-nsg")).to_contain_text("DenyAllInBound")
+    there.picture("machine-network")
+
+    there.open(f"/resource{nic}")
+    menu = page.get_by_role("navigation", name="Menu of vm-s-nic")
+    menu.get_by_role("link", name="Effective routes").click()
+    routes = page.get_by_role("table", name="Effective routes")
+    expect(routes.get_by_role("row").filter(has_text="10.0.0.0/16")).to_contain_text("VnetLocal")
+    there.picture("effective-routes")
+    menu.get_by_role("link", name="Effective security rules").click()
+    expect(page.get_by_role("table", name="Inbound rules of vm-s-nsg")).to_contain_text("DenyAllInBound")
+    there.picture("effective-rules")
+    menu.get_by_role("link", name="Metrics").click()
+    expect(page.get_by_role("table", name="Delivered")).to_contain_text("Packets delivered")
+    there.picture("metrics")
+    menu.get_by_role("link", name="IP configurations").click()
+    page.get_by_label("Enable IP forwarding").check()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("button", name="Apply")).to_have_count(0)
+    page.get_by_role("button", name="ipconfig1", exact=True).click()
+    form = page.get_by_role("dialog", name="Edit IP configuration")
+    form.get_by_label("Static").check()
+    form.get_by_label("Private IP address").fill("10.0.0.9")
+    there.picture("ip-configuration")
+    form.get_by_role("button", name="Save").click()
+    expect(row(page, "IP configurations", "ipconfig1")).to_contain_text("10.0.0.9 (Static)")
+    properties = read(there, nic)["properties"]
+    assert properties["enableIPForwarding"] is True
+    assert properties["ipConfigurations"][0]["properties"]["privateIPAddress"] == "10.0.0.9"
+
+    menu.get_by_role("link", name="Activity log").click()
+    log = page.get_by_role("table", name="Activity log")
+    wrote = log.get_by_role("row").filter(has_text="Microsoft.Network/networkInterfaces/write").first
+    expect(wrote).to_contain_text("Succeeded")
+    expect(wrote).to_contain_text(there.user.name)
+    there.picture("activity-log")
+    wrote.get_by_role("button").click()
+    expect(page.get_by_label("JSON of the event")).to_contain_text('"correlationId"')
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    assert there.violations() == []
+
+    there.open(f"/resource{machine}")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(essentials).to_contain_text("Deallocated")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(essentials).to_contain_text("Running")
+
+
+def test_roles_are_assigned_and_a_reader_is_offered_no_change(visit: Make) -> None:
+    owner = visit()
+    page = owner.open("/")
+    network = make_network(owner, "roles-rg", "vnet-r")
+    group = make(owner, provider("roles-rg", "networkSecurityGroups", "nsg-r"), {})
+    reader = visit("Reader")
+    there = reader.open("/")
+    owner.open(f"/resource{owner.subscription}/resourceGroups/roles-rg/access")
+    table = page.get_by_role("table", name="Role assignments")
+    expect(table).to_contain_text("(you)")
+    page.get_by_role("button", name="Add role assignment").click()
+    form = page.get_by_role("dialog", name="Add role assignment")
+    choose(form, "Role", "Network Contributor")
+    form.get_by_label("Object ID").fill(str(reader.user.principal["objectId"]))
+    form.get_by_role("button", name="Assign").click()
+    assigned = table.get_by_role("row").filter(has_text="Network Contributor")
+    expect(assigned).to_contain_text("This resource")
+    owner.picture("access")
+    assigned.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    confirm(page)
+    expect(assigned).to_have_count(0)
+
+    for path, heading in (
+        (f"{network}/peerings", "Add a peering to get started"),
+        (f"{network}/subnets", "subnet-1"),
+        (f"{group}/inboundSecurityRules", "DenyAllInBound"),
+        (f"{group}/subnets", "No subnets are associated"),
+        (f"{network}/access", "(you)"),
+        (f"{network}/addressSpace", "10.0.0.0 - 10.0.255.255"),
+    ):
+        reader.open(f"/resource{path}")
+        expect(there.get_by_role("main").get_by_text(heading).first).to_be_visible()
+        for button in ("Add", "Subnet", "Delete", "Associate", "Sync", "Save", "Add role assignment"):
+            expect(there.get_by_role("main").get_by_role("button", name=button, exact=True)).to_have_count(0)
+    assert owner.violations() == reader.violations() == []

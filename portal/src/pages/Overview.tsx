@@ -2,7 +2,7 @@
 
 import { Button, Link as TextLink } from "@fluentui/react-components";
 import { Add20Regular, ArrowClockwise20Regular, ChevronDown16Regular, ChevronUp16Regular, Delete20Regular } from "@fluentui/react-icons";
-import { useState, type ReactNode } from "react";
+import { Suspense, useState, type ReactNode } from "react";
 
 import type { Resource } from "../arm/client";
 import { useCan, useList } from "../arm/hooks";
@@ -87,7 +87,7 @@ function Essentials({ id, type, resource }: { id: string; type: string; resource
   lines.push({ title: "Subscription ID", value: parsed.subscription, copy: parsed.subscription });
   const state = resource.properties?.provisioningState;
   if (typeof state === "string") lines.push({ title: type === GROUP_TYPE ? "Status" : "Provisioning state", value: state });
-  for (const essential of essentialsOf(type)) lines.push({ title: essential.title, value: <EssentialValue value={essential.value(resource)} /> });
+  for (const essential of essentialsOf(type)) lines.push({ title: essential.title, value: essential.view ? <Suspense fallback="-"><essential.view resource={resource} /></Suspense> : <EssentialValue value={essential.value(resource)} /> });
   lines.push({ title: "Resource ID", value: <span className="id"><Name>{resource.id ?? id}</Name></span>, copy: resource.id ?? id });
   const tags = Object.entries(resource.tags ?? {});
   return (

@@ -4,7 +4,7 @@ import { Input } from "@fluentui/react-components";
 import { List20Regular, Search16Regular } from "@fluentui/react-icons";
 import { Suspense, useState, type ReactNode } from "react";
 
-import { ArmError } from "../arm/client";
+import { ArmError, type Asked } from "../arm/client";
 import { useResource } from "../arm/hooks";
 import { GROUP_TYPE, parseId, parseSegments, SUBSCRIPTION_TYPE } from "../arm/ids";
 import { childTypes, pluralOf, singularOf } from "../arm/types";
@@ -15,9 +15,15 @@ import { follow } from "../shell/text";
 import { Children } from "./Children";
 import { menuOf, type MenuEntry } from "./registry";
 
+/** What is asked for with a resource of some types: a machine's power state is not part of its plain document. */
+const ASKED: Record<string, Asked | undefined> = {
+  [SUBSCRIPTION_TYPE.toLowerCase()]: { apiVersion: "2022-12-01" },
+  "microsoft.compute/virtualmachines": { query: { $expand: "instanceView" } },
+};
+
 export function ResourcePage({ segments }: { segments: readonly string[] }): ReactNode {
   const id = parseSegments(segments);
-  const asked = id?.type === SUBSCRIPTION_TYPE ? { apiVersion: "2022-12-01" } : {};
+  const asked = (id && ASKED[id.type.toLowerCase()]) ?? {};
   const found = useResource(id?.text, asked);
   if (id === undefined || id.rest.length > 1) return <Failure error={new Error("This address names no resource.")} />;
   const entries = entriesOf(id.type);

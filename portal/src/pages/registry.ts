@@ -72,6 +72,8 @@ export interface Essential {
   readonly title: string;
   /** Text, or links to other resources. Undefined shows a dash. */
   readonly value: (resource: Resource) => string | undefined | { id: string; text?: string }[];
+  /** Shown in place of `value`, where it takes more than the resource to say it. */
+  readonly view?: ComponentType<{ resource: Resource }>;
 }
 
 /** A button of a resource's command bar, besides Delete and Refresh. */

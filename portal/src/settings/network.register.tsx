@@ -1,6 +1,6 @@
 // The settings pages of virtual networks, network security groups and route tables.
 
-import { ArrowRouting20Regular, BranchFork20Regular, DocumentArrowDown20Regular, DocumentArrowUp20Regular, Link20Regular, Organization20Regular, PlugConnected20Regular } from "@fluentui/react-icons";
+import { ArrowRouting20Regular, BranchFork20Regular, DocumentArrowDown20Regular, DocumentArrowUp20Regular, GlobeLocation20Regular, Link20Regular, Organization20Regular, PlugConnected20Regular } from "@fluentui/react-icons";
 import { lazy } from "react";
 
 import { register } from "../pages/registry";
@@ -13,6 +13,8 @@ const rules = (name: "InboundRules" | "OutboundRules") => lazy(() => import("./S
 const group = "Settings" as const;
 
 register.menu(
+  { type: NETWORK, key: "addressSpace", title: "Address space", group, icon: GlobeLocation20Regular, order: 38, component: lazy(() => import("./AddressSpace")) },
+  { type: NETWORK, key: "connectedDevices", title: "Connected devices", group, icon: PlugConnected20Regular, order: 39, component: lazy(() => import("./ConnectedDevices")) },
   { type: NETWORK, key: "subnets", title: "Subnets", group, icon: BranchFork20Regular, order: 41, child: `${NETWORK}/subnets`, component: lazy(() => import("./Subnets")) },
   { type: NETWORK, key: "peerings", title: "Peerings", group, icon: Link20Regular, order: 42, child: PEERING, component: lazy(() => import("./Peerings")) },
   { type: SECURITY_GROUP, key: "inboundSecurityRules", title: "Inbound security rules", group, icon: DocumentArrowDown20Regular, order: 40, child: RULE, component: rules("InboundRules") },
