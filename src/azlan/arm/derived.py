@@ -53,7 +53,7 @@ class DerivedFacts:
         """Owners whose facts these changes, (old, new) by key, may concern."""
         found: set[str] = set()
         for key, (old, new) in rows.items():
-            if old and new and old.body is new.body and old.state is new.state and old.deleting == new.deleting:
+            if old and new and _alike(old, new):
                 continue
             found.add(key)
             for changed in self._changed_keys(old, new):
@@ -71,10 +71,12 @@ class DerivedFacts:
             self._touched_since.update(touched)
         self._moved = self._moved or counts
 
+    def any_stale(self, owners: frozenset[str]) -> bool:
+        """Whether it is not known of all of them what facts they have."""
+        return not self._stale.isdisjoint(owners)
+
     def same(self, owners: frozenset[str], snapshot: Snapshot) -> bool:
-        """Whether the owners have the same facts in that snapshot; False where it is not known what they have."""
-        if owners & self._stale:
-            return False
+        """Whether the owners, none of them stale, have the same facts in that snapshot."""
         return all(self._of(key, snapshot) == self._facts.get(key, ()) for key in owners)
 
     def _changed_keys(self, old: Row | None, new: Row | None) -> Iterator[str]:
@@ -138,6 +140,15 @@ class DerivedFacts:
         self._moved = False
         self._history.append((self._latest.revision, snapshot.revision, frozenset(changed)))
         self._latest = Facts(snapshot.revision, self._facts)
+
+
+def _alike(old: Row, new: Row) -> bool:
+    """Whether two versions of a row are the same to every `facts`: tags are nothing to it (`ResourceType.facts`)."""
+    if old.deleting != new.deleting or old.state != new.state:
+        return False
+    if old.body is new.body:
+        return True
+    return {**old.body, "tags": None} == {**new.body, "tags": None}
 
 
 def _children(row: Row | None, collection: str) -> dict[str, tuple[object, object]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -93,14 +94,13 @@ def conform(
     `prefix` is where the document lies in the request (`properties.subnets[0].`), for messages. `without` names
     collections below `properties` that are left out: their own types conform them.
     """
-    given = copy_json(body)
+    given = dict(body)
     for name, value in given.items():
         if name.lower() == "properties" and value is not None:
             need_object(value)
     envelope = _take_envelope(declared, given)
-    for path in ("properties.provisioningState", *declared.read_only, *(f"properties.{name}" for name in without)):
-        remove(given, path)
-    document = _Conforming(body, prefix).object(declared.model, given, prefix)
+    paths = ("properties.provisioningState", *declared.read_only, *(f"properties.{name}" for name in without))
+    document = _Conforming(body, prefix).object(declared.model, given, prefix, _left_out(paths))
     for path, since in declared.since.items():
         if api_version[:10] < since and next(walk(document, path), None) is not None:
             raise unknown_member(body, path.rsplit(".", 1)[-1], declared.model.__name__, f"{prefix}{path}", prefix)
@@ -127,51 +127,102 @@ def _take_envelope(declared: ResourceType, given: Json) -> Json:
         if lower in ENVELOPE or lower in kept:
             value = given.pop(name)
             if lower in kept and value is not None:
-                taken[lower] = value
+                taken[lower] = copy_json(value)
     return taken
 
 
+@dataclass(slots=True)
+class _Out:
+    """What is left out of a document: a tree of paths. `whole`: this member itself; `many`: `below` is of its items."""
+
+    whole: bool = False
+    many: bool = False
+    below: dict[str, _Out] = field(default_factory=dict)
+    """By lower-case name."""
+
+
+@lru_cache(maxsize=1024)
+def _left_out(paths: tuple[str, ...]) -> dict[str, _Out]:
+    """The tree of dotted paths (`properties.ipConfigurations[].etag`)."""
+    tree: dict[str, _Out] = {}
+    for path in paths:
+        at = tree
+        *way, last = path.lower().split(".")
+        for step in way:
+            out = at.setdefault(step.removesuffix("[]"), _Out(many=step.endswith("[]")))
+            at = out.below
+        at.setdefault(last, _Out()).whole = True
+    return tree
+
+
+_NOTHING: dict[str, _Out] = {}
+
+
 class _Conforming:
-    """One walk along a document and its model."""
+    """One walk along a document and its model; what it makes shares nothing with what was given."""
 
     def __init__(self, body: Json, prefix: str) -> None:
         self.body = body
         self.prefix = prefix
 
-    def object(self, model: type[BaseModel], given: Json, path: str) -> Json:
+    def object(self, model: type[BaseModel], given: Mapping[str, Any], path: str, out: dict[str, _Out]) -> Json:
         names, extra = _members(model)
         found: Json = {}
         for name, value in given.items():
-            known = names.get(name.lower())
+            lower = name.lower()
+            left = out.get(lower)
+            if left is not None and left.whole:
+                continue
+            known = names.get(lower)
             if known is None:
                 if extra == "allow":
-                    found[name] = value
+                    found[name] = _rest(value, left)
                 elif extra != "ignore":
                     raise unknown_member(self.body, name, model.__name__, path + name, self.prefix)
             elif value is not None:
-                found[known[0]] = self.value(known[1], value, path + name)
+                found[known[0]] = self.value(known[1], value, path + name, left)
         return found
 
-    def value(self, annotation: Any, value: Any, path: str) -> Any:
-        if isinstance(value, dict):
+    def value(self, annotation: Any, value: Any, path: str, out: _Out | None) -> Any:
+        if type(value) is str:
+            return value
+        if isinstance(value, Mapping):
+            below = out.below if out is not None and not out.many else _NOTHING
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                return self.object(annotation, value, path + ".")
+                return self.object(annotation, value, path + ".", below)
             if get_origin(annotation) is dict:
                 inner = _plain(get_args(annotation)[1])
-                return {name: self.value(inner, item, f"{path}.{name}") for name, item in value.items()}
-        elif isinstance(value, list) and get_origin(annotation) in (list, tuple):
+                return {
+                    name: self.value(inner, item, f"{path}.{name}", left)
+                    for name, item in value.items()
+                    if (left := below.get(name.lower())) is None or not left.whole
+                }
+        elif isinstance(value, (list, tuple)) and get_origin(annotation) in (list, tuple):
             inner = _plain(get_args(annotation)[0])
-            return [self.value(inner, item, f"{path}[{n}]") for n, item in enumerate(value)]
-        return value
+            each = _Out(below=out.below) if out is not None and out.many else None
+            return [self.value(inner, item, f"{path}[{n}]", each) for n, item in enumerate(value)]
+        return _rest(value, out)
+
+
+def _rest(value: Any, out: _Out | None) -> Any:
+    """A copy of what the model says nothing of, without what is left out."""
+    if out is None:
+        return copy_json(value)
+    if isinstance(value, Mapping) and not out.many:
+        kept = {name: out.below.get(name.lower()) for name in value}
+        return {name: _rest(value[name], left) for name, left in kept.items() if left is None or not left.whole}
+    if isinstance(value, (list, tuple)) and out.many:
+        return [_rest(item, _Out(below=out.below)) for item in value]
+    return copy_json(value)
 
 
 @lru_cache(maxsize=1024)
 def _members(model: type[BaseModel]) -> tuple[dict[str, tuple[str, Any]], str | None]:
     """(lower-case name → (name, annotation), the model's `extra`)."""
     found = {}
-    for name, field in model.model_fields.items():
-        known = field.alias or name
-        found[known.lower()] = (known, _plain(field.annotation))
+    for name, member in model.model_fields.items():
+        known = member.alias or name
+        found[known.lower()] = (known, _plain(member.annotation))
     return found, model.model_config.get("extra")
 
 
@@ -254,15 +305,6 @@ def _position(body: Any, path: str) -> int:
         else:
             return 0
     return at
-
-
-def remove(document: Json, path: str) -> None:
-    """Remove what a dotted path (`properties.ipConfigurations[].etag`) names, whatever its case."""
-    *way, last = path.split(".")
-    for owner in [document] if not way else [found for _, found in walk(document, ".".join(way))]:
-        if isinstance(owner, dict):
-            for name in [name for name in owner if name.lower() == last.lower()]:
-                del owner[name]
 
 
 def walk(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:

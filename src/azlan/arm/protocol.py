@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from azlan.arm.documents import parse_json
 from azlan.arm.operations import as_error
 from azlan.arm.paths import Collection, Item, Page, resolve
 from azlan.arm.polling import Answer, Call
+from azlan.arm.registry import CompiledRoute
 from azlan.arm.resource import Accepted, Json, Later, Operation, Principal, Row, Runtime
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
@@ -74,14 +76,18 @@ class Protocol:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._routes: dict[tuple[str, int], list[CompiledRoute]] = {}
+        """By method and number of segments."""
+        for compiled in core.registry.routes:
+            self._routes.setdefault((compiled.route.method, len(compiled.segments)), []).append(compiled)
 
     async def answer(self, call: Call) -> Answer:
         core = self.core
         if len(call.segments) > 1 and call.segments[0].lower() == "subscriptions":
             pages.check_subscription(core, call.segments[1])
         _check_version(call)
-        for compiled in core.registry.routes:
-            params = compiled.match(call.segments) if compiled.route.method == call.method else None
+        for compiled in self._routes.get((call.method, len(call.segments)), ()):
+            params = compiled.match(call.segments)
             if params is not None:
                 return await self._route(call, compiled.route, params)
         target = resolve(core.registry, call.segments, call.api_version)
@@ -258,6 +264,15 @@ class Protocol:
         return Answer(200, answer)
 
 
+@lru_cache(maxsize=256)
+def _is_version(text: str) -> bool:
+    match = _VERSION.fullmatch(text)
+    try:
+        return match is not None and bool(date.fromisoformat(match[1]))
+    except ValueError:
+        return False
+
+
 def _check_version(call: Call) -> None:
     given = call.query.get("api-version")
     if not given:
@@ -266,12 +281,8 @@ def _check_version(call: Call) -> None:
             "MissingApiVersionParameter",
             "The api-version query parameter (?api-version=) is required for all requests.",
         )
-    match = _VERSION.fullmatch(given)
-    try:
-        if match is not None and date.fromisoformat(match[1]):
-            return
-    except ValueError:
-        pass
+    if _is_version(given):
+        return
     raise ArmError(
         400,
         "InvalidApiVersionParameter",

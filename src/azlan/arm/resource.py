@@ -432,7 +432,8 @@ class ResourceType:
     in_use: Callable[[ResourceId, list[tuple[Row, str]], Read], ArmError] | None = None
     """The error of a DELETE while something refers to the resource or to one of its inline children."""
     facts: Callable[[Row, Read], Iterable[Fact]] = no_facts
-    """Called for rows (never for inline children) when the row, or what refers to it or is referred to by it, changed."""
+    """Called for rows (never for inline children) when the row, or what refers to it or is referred to by it, changed in
+    more than its tags: facts never follow from these."""
     view: Callable[[View], None] = no_hook
     actions: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
     preflight: Callable[[ResourceId, Json], Iterable[ArmError]] = no_errors

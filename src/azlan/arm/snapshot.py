@@ -6,11 +6,12 @@ Every look-up a hook may make is indexed: by key, type, group, parent and by wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from immutables import Map, MapMutation
+from msgspec.structs import replace
 
 from azlan.arm.resource import Json, Operation, Row
 from azlan.contract.machine import MachineStatus
@@ -47,8 +48,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     return sorted(sorted(rows, key=attrgetter("id.key")), key=attrgetter("created"))
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """Implements `resource.Read`. Every change makes a new snapshot that shares nearly everything with the old one."""
 
     revision: int = 0

@@ -301,7 +301,8 @@ class Store:
         if not self.in_force(owners):
             return False
         touched = self._derived.touched(change.rows, change.snapshot)
-        if any(touched & batch.touched for batch in self._unpublished):
+        concerned = touched.union(owners)
+        if self._derived.any_stale(concerned) or any(concerned & batch.touched for batch in self._unpublished):
             return False
         change.keeps_facts = self._derived.same(touched, change.snapshot)
         return change.keeps_facts

@@ -2,13 +2,15 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from azlan.arm.documents import conform, copy_json, merge_patch, parse_json, remove, walk
+from azlan.arm.documents import conform, copy_json, merge_patch, parse_json, walk
 from azlan.base.errors import ArmError
 from unit.arm import toys
 
@@ -132,7 +134,7 @@ def test_tags_are_unknown_to_a_type_without_them() -> None:
         conform(toys.SLOT, {"name": "s", "tags": {}}, "2024-05-01")
 
 
-def test_walking_and_removing_follow_lists() -> None:
+def test_walking_follows_lists() -> None:
     document = {"properties": {"Items": [{"id": "a", "Etag": 1}, {"id": "b"}, "odd"], "one": {"id": "c"}}}
     assert list(walk(document, "properties.items[].id")) == [
         ("properties.Items[0].id", "a"),
@@ -140,9 +142,52 @@ def test_walking_and_removing_follow_lists() -> None:
     ]
     assert list(walk(document, "properties.one.id")) == [("properties.one.id", "c")]
     assert list(walk(document, "properties.one[].id")) == []
-    remove(document, "properties.items[].etag")
-    remove(document, "properties.none.at.all")
-    assert document["properties"]["Items"][0] == {"id": "a"}
+
+
+class _Element(BaseModel):
+    id: str | None = None
+
+
+class _Inside(BaseModel):
+    items: list[_Element] | None = None
+    labels: dict[str, Any] | None = None
+    free: Any = None
+
+
+class _Whole(BaseModel):
+    properties: _Inside | None = None
+
+
+def test_read_only_members_are_left_out_wherever_they_lie() -> None:
+    paths = ("properties.items[].etag", "properties.labels.secret", "properties.free.list[].etag", "properties.none.at")
+    declared = replace(toys.BOX, model=_Whole, read_only=paths, since={})
+    free = {"LIST": [{"etag": 1, "b": [1]}, "odd"], "etag": 2}
+    body = {
+        "properties": {
+            "Items": [{"id": "a", "Etag": 1, "eTag": 2}, {"id": "b"}],
+            "labels": {"Secret": 1, "other": {"secret": 2}},
+            "free": free,
+        }
+    }
+    before = copy_json(body)
+    found = conform(declared, body, "2024-05-01")
+    assert found == {
+        "properties": {
+            "items": [{"id": "a"}, {"id": "b"}],
+            "labels": {"other": {"secret": 2}},
+            "free": {"LIST": [{"b": [1]}, "odd"], "etag": 2},
+        }
+    }
+    found["properties"]["free"]["LIST"][0]["b"].append(2)
+    found["properties"]["labels"]["other"]["more"] = 1
+    assert body == before
+
+
+def test_a_read_only_member_of_items_is_unknown_where_there_is_one_item() -> None:
+    declared = replace(toys.BOX, model=_Whole, read_only=("properties.free[].etag",), since={})
+    assert conform(declared, {"properties": {"free": {"etag": 1}}}, "2024-05-01") == {
+        "properties": {"free": {"etag": 1}}
+    }
 
 
 def test_merge_patch_is_rfc_7396_in_any_case() -> None:
