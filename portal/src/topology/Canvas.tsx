@@ -7,7 +7,8 @@ import { Drawing, type Marks } from "./Drawing";
 import type { Layout } from "./layout";
 import type { Graph } from "./model";
 import type { Palette } from "./palette";
-import { fitted, showing, zoomed, type Size, type View } from "./view";
+import { touched, type Route } from "./flow";
+import { around, fitted, showing, zoomed, type Size, type View } from "./view";
 
 const STEP = 1.25;
 /** From here on, closed networks tell what is in them. */
@@ -39,7 +40,7 @@ export function Canvas({ graph, layout, palette, marks, about, control, onChoose
   const [size, setSize] = useState<Size>({ w: 0, h: 0 });
   const [view, setView] = useState<View>({ x: 0, y: 0, k: 1 });
   const [stop, setStop] = useState<string>();
-  const touched = useRef(false);
+  const moved = useRef(false);
   const anchor = useRef<{ key: string; x: number; y: number }>(undefined);
 
   useLayoutEffect(() => {
@@ -52,7 +53,7 @@ export function Canvas({ graph, layout, palette, marks, about, control, onChoose
   }, []);
 
   useLayoutEffect(() => {
-    touched.current = false;
+    moved.current = false;
   }, [about]);
 
   useLayoutEffect(() => {
@@ -61,18 +62,33 @@ export function Canvas({ graph, layout, palette, marks, about, control, onChoose
     anchor.current = undefined;
     const box = held && layout.boxes.find((one) => one.key === held.key);
     if (held && box) setView((before) => ({ ...before, x: held.x - box.x * before.k, y: held.y - box.y * before.k }));
-    else if (!touched.current) setView(fitted(layout, size, false));
+    else if (!moved.current) setView(fitted(layout, size, false));
   }, [layout, size, about]);
 
+  const { route } = marks;
+  const seen = useRef<Route>(undefined);
+  useLayoutEffect(() => {
+    if (route === undefined || route === seen.current) return;
+    const keys = new Set(route.hops.map((hop) => hop.key));
+    const networks = new Set(touched(route, graph));
+    const boxes = layout.boxes.filter((box) => keys.has(box.key) || (networks.has(box.key) && box.kind === "network"));
+    if (boxes.length === 0) return;
+    seen.current = route;
+    const [x, y] = [Math.min(...boxes.map((box) => box.x)), Math.min(...boxes.map((box) => box.y))];
+    const [right, low] = [Math.max(...boxes.map((box) => box.x + box.w)), Math.max(...boxes.map((box) => box.y + box.h))];
+    moved.current = true;
+    setView((before) => around({ x, y, w: right - x, h: low - y }, size, before));
+  }, [route, layout, graph, size]);
+
   const change = (to: (before: View) => View): void => {
-    touched.current = true;
+    moved.current = true;
     setView(to);
   };
   const middle = { x: size.w / 2, y: size.h / 2 };
   const found: Control = {
     zoom: (factor) => change((before) => zoomed(before, factor, middle)),
     fit: () => {
-      touched.current = false;
+      moved.current = false;
       setView(fitted(layout, size, true));
     },
     svg: () => svg.current,
@@ -101,7 +117,7 @@ export function Canvas({ graph, layout, palette, marks, about, control, onChoose
   const toggle = (key: string): void => {
     const box = layout.boxes.find((one) => one.key === key);
     if (box) anchor.current = { key, x: box.x * view.k + view.x, y: box.y * view.k + view.y };
-    touched.current = true;
+    moved.current = true;
     onToggle(key);
   };
   const focus = (key: string): void => {

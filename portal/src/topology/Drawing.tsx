@@ -2,11 +2,11 @@
 // is what is seen. Over each place lies a button without words of its own; the buttons stand beside each other, whatever lies in
 // what, in one group with one tab stop.
 
-import { Cloud20Regular, Desktop20Filled, PlugConnected20Filled, Router20Filled, ShieldKeyhole20Filled, VirtualNetwork20Filled, type FluentIcon } from "@fluentui/react-icons";
+import { ArrowRouting20Filled, BranchFork20Regular, Cloud20Regular, Desktop20Filled, Desktop20Regular, PlugConnected20Filled, ShieldKeyhole20Filled, VirtualNetwork20Filled, type FluentIcon } from "@fluentui/react-icons";
 import type { KeyboardEvent, MouseEvent, ReactNode } from "react";
 
 import { nameOf } from "../arm/ids";
-import { contents, describe, peeringText } from "./describe";
+import { contents, describe, machinesOf, peeringText } from "./describe";
 import type { Route } from "./flow";
 import { MOST_ROUTES, type Box, type Layout, type Wire } from "./layout";
 import { stateText, type Graph, type Network, type Station, type Subnet } from "./model";
@@ -103,7 +103,11 @@ function Shape({ box, palette, marks, near }: { box: Box; palette: Palette; mark
 }
 
 function Icon({ of: Drawn, x, y, size, fill }: { of: FluentIcon; x: number; y: number; size: number; fill: string }): ReactNode {
-  return <Drawn aria-hidden x={x} y={y} width={size} height={size} primaryFill={fill} />;
+  return (
+    <g transform={`translate(${x} ${y}) scale(${size / 20})`} pointerEvents="none">
+      <Drawn aria-hidden primaryFill={fill} />
+    </g>
+  );
 }
 
 function NetworkShape(props: { network: Network; open: boolean; w: number; h: number; palette: Palette; chosen: boolean; near: boolean }): ReactNode {
@@ -120,15 +124,26 @@ function NetworkShape(props: { network: Network; open: boolean; w: number; h: nu
       </>
     );
   }
+  const machines = machinesOf(network);
   const small = near && network.subnets.length > 0;
   return (
     <>
       {frame}
       <Icon of={VirtualNetwork20Filled} x={7} y={6} size={17} fill={palette.network} />
-      <Label x={28} y={19} size={13} weight={600} fill={palette.text} width={w - 48} text={network.name} />
-      {!small && <Label x={9} y={36} size={11.5} fill={palette.muted} width={w - 16} text={prefixes} />}
-      {!small && <Label x={9} y={52} size={11.5} fill={palette.muted} width={w - 16} text={contents(network)} />}
-      {small && network.subnets.slice(0, 4).map((subnet, n) => <Label key={subnet.key} x={9} y={32 + n * 8.5} size={6.5} fill={palette.text} width={w - 16} text={subnetLine(subnet, n === 3 ? network.subnets.length - 4 : 0)} />)}
+      <Label x={29} y={19} size={13} weight={600} fill={palette.text} width={w - 50} text={network.name} />
+      {!small && <Label x={9} y={36} size={11.5} fill={palette.muted} width={w - 72} text={network.known ? prefixes : contents(network)} />}
+      {!small && network.known && <Count of={BranchFork20Regular} x={w - 62} number={network.subnets.length} palette={palette} />}
+      {!small && machines > 0 && <Count of={Desktop20Regular} x={w - 33} number={machines} palette={palette} />}
+      {small && network.subnets.slice(0, 3).map((subnet, n) => <Label key={subnet.key} x={9} y={27 + n * 7} size={5.5} fill={palette.text} width={w - 16} text={subnetLine(subnet, n === 2 ? network.subnets.length - 3 : 0)} />)}
+    </>
+  );
+}
+
+function Count({ of, x, number, palette }: { of: FluentIcon; x: number; number: number; palette: Palette }): ReactNode {
+  return (
+    <>
+      <Icon of={of} x={x} y={26} size={12} fill={palette.network} />
+      <Label x={x + 14} y={36} size={11.5} fill={palette.muted} width={18} text={String(number)} />
     </>
   );
 }
@@ -175,7 +190,7 @@ function SubnetShape({ subnet, w, h, palette, chosen }: { subnet: Subnet; w: num
   );
 }
 
-const ICONS: Record<Station["kind"], FluentIcon> = { machine: Desktop20Filled, appliance: Router20Filled, bastion: ShieldKeyhole20Filled, interface: PlugConnected20Filled };
+const ICONS: Record<Station["kind"], FluentIcon> = { machine: Desktop20Filled, appliance: ArrowRouting20Filled, bastion: ShieldKeyhole20Filled, interface: PlugConnected20Filled };
 
 function StationShape({ station, w, h, palette, chosen }: { station: Station; w: number; h: number; palette: Palette; chosen: boolean }): ReactNode {
   const fill = { machine: palette.machine, appliance: palette.appliance, bastion: palette.bastion, interface: palette.muted }[station.kind];
@@ -202,7 +217,8 @@ function WireLine({ wire, palette, chosen }: { wire: Wire; palette: Palette; cho
   const room = words.length > 14 ? 138 : 88;
   return (
     <>
-      <path d={wire.path} fill="none" stroke={chosen ? palette.focus : colour} strokeWidth={chosen ? 3 : 1.8} strokeLinejoin="round" {...dash} />
+      {wire.path !== wire.end && <path d={wire.path} fill="none" stroke={chosen ? palette.focus : palette.network} strokeWidth={chosen ? 3 : 1.3} strokeLinejoin="round" />}
+      <path d={wire.end} fill="none" stroke={chosen ? palette.focus : colour} strokeWidth={chosen ? 3 : 2} {...dash} />
       {wire.labelled ? (
         <>
           <rect x={x - room / 2} y={y - 10} width={room} height={20} rx={10} fill={palette.ground} stroke={colour} />

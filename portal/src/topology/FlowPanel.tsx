@@ -2,7 +2,7 @@
 
 import { Button, MessageBar, MessageBarBody, MessageBarTitle, Spinner } from "@fluentui/react-components";
 import { ArrowSwap20Regular } from "@fluentui/react-icons";
-import { useState, type ReactNode } from "react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { DropdownField, TextField } from "../forms/fields";
 import { Failure } from "../shell/Blade";
@@ -38,6 +38,10 @@ export function FlowPanel({ graph, ends, onEnds, route, onRoute }: Props): React
   const [address, setAddress] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error>();
+  const verdict = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (route !== undefined) verdict.current?.scrollIntoView({ block: "nearest" });
+  }, [route]);
   const stations = allStations(graph).filter((station) => station.machine !== undefined);
   const from = stations.find((station) => station.key === ends.from);
   const to = stations.find((station) => station.key === ends.to);
@@ -98,7 +102,7 @@ export function FlowPanel({ graph, ends, onEnds, route, onRoute }: Props): React
       </div>
       {busy && <Spinner size="tiny" label="Checking" />}
       {error !== undefined && <Failure error={error} />}
-      <div aria-live="polite">{route !== undefined && <Verdict route={route} />}</div>
+      <div aria-live="polite" ref={verdict}>{route !== undefined && <Verdict route={route} />}</div>
     </form>
   );
 }

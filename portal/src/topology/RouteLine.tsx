@@ -19,7 +19,7 @@ export function RouteLine({ route, layout, graph, palette }: { route: Route; lay
   return (
     <g role="img" aria-label={route.reachable ? "The way of the flow, which passes" : "The way of the flow, which is dropped"} pointerEvents="none">
       {parts.map(({ from, to }, n) => (
-        <path key={n} d={arc(from, to)} fill="none" stroke={n <= broken.index ? colour : palette.muted} strokeWidth={4} strokeLinecap="round" strokeOpacity={0.85} {...(n < broken.index || broken.index === Infinity ? {} : { strokeDasharray: "9 8" })} />
+        <path key={n} d={arc(from, to)} fill="none" stroke={n <= broken.index ? colour : palette.muted} strokeWidth={3.5} strokeLinecap="round" strokeOpacity={0.85} {...(n < broken.index || broken.index === Infinity ? {} : { strokeDasharray: "9 8" })} />
       ))}
       {spots.map((spot, n) => (
         <g key={n}>
@@ -66,7 +66,7 @@ function spotOf(hop: Hop, layout: Layout, graph: Graph, before: Spot | undefined
   const key = hop.key;
   const hidden = key === undefined ? undefined : networkAt(graph, key)?.key;
   const box = layout.boxes.find((one) => one.key === key) ?? layout.boxes.find((one) => one.key === hidden);
-  if (box !== undefined) return { x: box.x + box.w - 14, y: box.y + box.h - 4, box };
+  if (box !== undefined) return { x: box.x + box.w - 4, y: box.y + box.h / 2, box };
   if (before === undefined) return { x: 0, y: 0, box: undefined };
   const [x, y] = key === "internet" ? [layout.w / 2, -30] : [before.x + 90, before.y + 56];
   return { x, y, box: undefined };

@@ -18,12 +18,15 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** "2 subnets · 3 machines" */
+export function machinesOf(network: Network): number {
+  const stations = network.subnets.flatMap((subnet) => subnet.stations);
+  return new Set(stations.filter((station) => station.machine !== undefined).map((station) => station.id.toLowerCase())).size;
+}
+
+/** "2 subnets · 3 VMs" */
 export function contents(network: Network): string {
   if (!network.known) return "Not readable";
-  const stations = network.subnets.flatMap((subnet) => subnet.stations);
-  const machines = new Set(stations.filter((station) => station.machine !== undefined).map((station) => station.id.toLowerCase())).size;
-  return [count(network.subnets.length, "subnet"), count(machines, "VM")].join(" · ");
+  return [count(network.subnets.length, "subnet"), count(machinesOf(network), "VM")].join(" · ");
 }
 
 export function describe(box: Box): string {

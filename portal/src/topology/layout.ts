@@ -22,11 +22,13 @@ export type Box =
   | (Place & { readonly kind: "more"; readonly count: number })
   | (Place & { readonly kind: "internet" });
 
-/** A peering's line; `label` is the middle of its words, where there is room for them, `mark` of its sign. */
+/** A peering's line; `mark` is the middle of its words, where there is room for them, else of its sign. */
 export interface Wire {
   readonly key: string;
   readonly peering: Peering;
   readonly path: string;
+  /** The part that is its alone, in the colour of its state. */
+  readonly end: string;
   readonly mark: { readonly x: number; readonly y: number };
   readonly labelled: boolean;
 }
@@ -40,9 +42,9 @@ export interface Layout {
   readonly h: number;
 }
 
-export const CARD = { w: 150, h: 62 };
+export const CARD = { w: 150, h: 44 };
 export const TILE = { w: 152, h: 48 };
-const GAP = { x: 18, y: 24 };
+const GAP = { x: 14, y: 22 };
 const WIDE = { x: 40, y: 64 };
 const PAIR = 150;
 const PAD = 10;
@@ -52,27 +54,46 @@ const MOST_TILES = 8;
 const WIDTH = 246;
 const ROUTE_LINE = 15;
 export const MOST_ROUTES = 3;
-const ASPECT = 1.75;
 /** Up to as many networks, lines carry words and the Internet its lines. */
 export const FEW = 12;
 
+/** What is tried: how wide rows and shelves are for their height. */
+const ASPECTS = [0.6, 0.8, 1, 1.3, 1.7, 2.2, 3, 5];
+/** The room of a page of 1280 × 800, for which the best is taken. */
+const SCREEN = { w: 1200, h: 560 };
+
 /** `open`: keys of the networks whose subnets and machines are shown. */
 export function layoutOf(graph: Graph, open: ReadonlySet<string>): Layout {
-  const cards = new Map(graph.networks.map((network) => [network.key, cardOf(network, open.has(network.key))]));
   const few = graph.networks.length <= FEW;
   const gap = few ? WIDE : GAP;
   const { clusters, singles } = clustersOf(graph);
-  const blocks = clusters.map((cluster) => clusterBlock(cluster, cards, gap, few));
-  if (singles.length > 0) blocks.push(gridBlock(singles.map((key) => cards.get(key)!), gap));
-  const packed = pack(blocks, few ? 60 : 36);
-  const top = graph.internet ? 96 : 0;
+  const hubs = new Set(clusters.filter((cluster) => cluster.spokes.length > 1).map((cluster) => cluster.hub));
+  const cards = new Map(graph.networks.map((network) => [network.key, cardOf(network, open.has(network.key), hubs.has(network.key) ? 1 : 4)]));
+  const top = graph.internet ? 88 : 0;
+  let packed: Packed | undefined;
+  for (const rows of ASPECTS) {
+    const blocks = clusters.map((cluster) => clusterBlock(cluster, cards, gap, few, rows));
+    if (singles.length > 0) blocks.push(gridBlock(singles.map((key) => cards.get(key)!), gap, rows));
+    for (const shelves of ASPECTS) {
+      const found = pack(blocks, few ? 60 : 40, shelves);
+      if (packed === undefined || scale(found, top) > scale(packed, top) + 0.001) packed = found;
+    }
+  }
+  return finished(graph, packed!, top, few);
+}
+
+function scale(packed: Packed, top: number): number {
+  return Math.min(SCREEN.w / packed.w, SCREEN.h / (packed.h + top));
+}
+
+function finished(graph: Graph, packed: Packed, top: number, few: boolean): Layout {
   const at = new Map<string, Place>();
   const boxes: Box[] = [];
   for (const { card, x, y } of packed.placed) {
     for (const box of card.boxes) boxes.push({ ...box, x: box.x + x, y: box.y + y + top });
     at.set(card.key, { key: card.key, x, y: y + top, w: card.w, h: card.h });
   }
-  const wires = packed.wires.map((wire) => ({ ...wire, path: shifted(wire.points, wire.x, wire.y + top), mark: { x: wire.mark.x + wire.x, y: wire.mark.y + wire.y + top } }));
+  const wires = packed.wires.map((wire) => ({ ...wire, path: shifted(wire.points, wire.x, wire.y + top), end: shifted(wire.points.slice(-2), wire.x, wire.y + top), mark: { x: wire.mark.x + wire.x, y: wire.mark.y + wire.y + top } }));
   const wired = new Set(wires.map((wire) => wire.key));
   const free = graph.peerings.filter((peering) => !wired.has(peering.key)).map((peering) => freeWire(peering, at, few));
   const uplinks: string[] = [];
@@ -97,14 +118,14 @@ interface Card {
   readonly boxes: readonly Box[];
 }
 
-/** A network by itself, at 0, 0. */
-function cardOf(network: Network, open: boolean): Card {
+/** A network by itself, at 0, 0; `most` subnets stand in a column before there is another. */
+function cardOf(network: Network, open: boolean, most: number): Card {
   if (!open || network.subnets.length === 0) {
     return { key: network.key, ...CARD, boxes: [{ kind: "network", key: network.key, network, open: false, x: 0, y: 0, ...CARD }] };
   }
   const across = Math.max(...network.subnets.map((subnet) => (subnet.stations.length > 2 ? 2 : 1)));
   const width = Math.max(across * TILE.w + (across + 1) * PAD, WIDTH);
-  const columns = Math.min(3, Math.ceil(network.subnets.length / 4));
+  const columns = Math.min(3, Math.ceil(network.subnets.length / most));
   const heights = Array.from({ length: columns }, () => HEAD);
   const inner: Box[] = [];
   for (const subnet of network.subnets) {
@@ -197,12 +218,12 @@ interface Block {
   readonly h: number;
 }
 
-function clusterBlock(cluster: Cluster, cards: ReadonlyMap<string, Card>, gap: typeof GAP, few: boolean): Block {
+function clusterBlock(cluster: Cluster, cards: ReadonlyMap<string, Card>, gap: typeof GAP, few: boolean, aspect: number): Block {
   const hub = cards.get(cluster.hub)!;
   const spokes = cluster.spokes.map(({ key, peering }) => ({ card: cards.get(key)!, peering }));
   if (spokes.length === 0) return { placed: [{ card: hub, x: 0, y: 0 }], lines: [], w: hub.w, h: hub.h };
   if (spokes.length === 1) return pairBlock(hub, spokes[0]!.card, spokes[0]!.peering, few);
-  const rows = rowsOf(spokes, (spoke) => spoke.card, gap);
+  const rows = rowsOf(spokes, (spoke) => spoke.card, gap, aspect);
   const margin = rows.length > 1 ? 20 : 0;
   const widths = rows.map((row) => row.reduce((sum, { card }) => sum + card.w + gap.x, -gap.x));
   const w = Math.max(hub.w, ...widths) + margin;
@@ -235,11 +256,11 @@ function pairBlock(one: Card, two: Card, peering: Peering, few: boolean): Block 
   return { placed: [{ card: left, x: 0, y: 0 }, { card: right, x: left.w + gap, y: 0 }], lines: [line], w: left.w + gap + right.w, h };
 }
 
-function gridBlock(cards: readonly Card[], gap: typeof GAP): Block {
+function gridBlock(cards: readonly Card[], gap: typeof GAP, aspect: number): Block {
   const placed: Placed[] = [];
   let y = 0;
   let w = 0;
-  for (const row of rowsOf(cards, (card) => card, gap)) {
+  for (const row of rowsOf(cards, (card) => card, gap, aspect)) {
     let x = 0;
     for (const card of row) {
       placed.push({ card, x, y });
@@ -251,20 +272,27 @@ function gridBlock(cards: readonly Card[], gap: typeof GAP): Block {
   return { placed, lines: [], w, h: y - gap.y };
 }
 
-/** Rows of about the same number, together about as wide as a screen is; a handful stays in one. */
-function rowsOf<T>(all: readonly T[], card: (one: T) => Card, gap: typeof GAP): T[][] {
-  if (all.length <= 4) return [[...all]];
+/** Rows of the same number but for the last, together about `aspect` times as wide as high; three stay in one. */
+function rowsOf<T>(all: readonly T[], card: (one: T) => Card, gap: typeof GAP, aspect: number): T[][] {
+  if (all.length <= 3) return [[...all]];
   const area = all.reduce((sum, one) => sum + (card(one).w + gap.x) * (card(one).h + gap.y), 0);
   const length = all.reduce((sum, one) => sum + card(one).w + gap.x, 0);
-  const count = Math.max(1, Math.round(length / Math.sqrt(area * ASPECT)));
+  const count = Math.max(1, Math.round(length / Math.sqrt(area * aspect)));
   const each = Math.ceil(all.length / count);
   return Array.from({ length: Math.ceil(all.length / each) }, (_, n) => all.slice(n * each, (n + 1) * each));
 }
 
+interface Packed {
+  readonly placed: readonly Placed[];
+  readonly wires: readonly (Line & { readonly x: number; readonly y: number })[];
+  readonly w: number;
+  readonly h: number;
+}
+
 /** Blocks on shelves, in their order. */
-function pack(blocks: readonly Block[], gap: number): { placed: Placed[]; wires: (Line & { x: number; y: number })[]; w: number; h: number } {
+function pack(blocks: readonly Block[], gap: number, aspect: number): Packed {
   const area = blocks.reduce((sum, block) => sum + (block.w + gap) * (block.h + gap), 0);
-  const target = Math.max(Math.sqrt(area * ASPECT), ...blocks.map((block) => block.w));
+  const target = Math.max(Math.sqrt(area * aspect), ...blocks.map((block) => block.w));
   const placed: Placed[] = [];
   const wires: (Line & { x: number; y: number })[] = [];
   let [x, y, tall, w] = [0, 0, 0, 0];
@@ -295,16 +323,17 @@ function freeWire(peering: Peering, at: ReadonlyMap<string, Place>, labelled: bo
   if (clear) {
     const y = Math.max(one.y, two.y) + (Math.min(one.y + one.h, two.y + two.h) - Math.max(one.y, two.y)) / 2;
     const middle = { x: (one.x + one.w + two.x) / 2, y };
-    return { key: peering.key, peering, path: `M${one.x + one.w} ${y} L${two.x} ${y}`, mark: middle, labelled: labelled && two.x - one.x - one.w > 100, low: 0 };
+    const path = `M${one.x + one.w} ${y} L${two.x} ${y}`;
+    return { key: peering.key, peering, path, end: path, mark: middle, labelled: labelled && two.x - one.x - one.w > 100, low: 0 };
   }
   const [ax, bx] = [one.x + one.w / 2, two.x + two.w / 2];
   if (level) {
     const low = Math.max(one.y + one.h, two.y + two.h) + 46;
     const path = `M${ax} ${one.y + one.h} C${ax} ${low + 14} ${bx} ${low + 14} ${bx} ${two.y + two.h}`;
-    return { key: peering.key, peering, path, mark: { x: (ax + bx) / 2, y: low - 1 }, labelled, low: low + 14 };
+    return { key: peering.key, peering, path, end: path, mark: { x: (ax + bx) / 2, y: low - 1 }, labelled, low: low + 14 };
   }
   const [up, down] = one.y < two.y ? [one, two] : [two, one];
   const [x1, y1, x2, y2] = [up.x + up.w / 2, up.y + up.h, down.x + down.w / 2, down.y];
   const path = `M${x1} ${y1} C${x1} ${(y1 + y2) / 2} ${x2} ${(y1 + y2) / 2} ${x2} ${y2}`;
-  return { key: peering.key, peering, path, mark: { x: (x1 + x2) / 2, y: (y1 + y2) / 2 }, labelled, low: 0 };
+  return { key: peering.key, peering, path, end: path, mark: { x: (x1 + x2) / 2, y: (y1 + y2) / 2 }, labelled, low: 0 };
 }

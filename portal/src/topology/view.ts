@@ -14,6 +14,8 @@ export interface Size {
 }
 
 const EDGE = 24;
+/** Of the legend at the bottom. */
+const FOOT = 24;
 const LARGEST = 6;
 const SMALLEST = 0.15;
 /** The smallest text, 11 units, is then as small as anybody should be asked to read. */
@@ -21,13 +23,21 @@ const READABLE = 0.82;
 const NATURAL = 1.15;
 
 /** All of it where that is readable; else as much as is, from the top. */
-export function fitted(layout: Layout, size: Size, all: boolean): View {
-  const whole = Math.min((size.w - 2 * EDGE) / Math.max(layout.w, 1), (size.h - 2 * EDGE) / Math.max(layout.h, 1));
-  const k = Math.max(SMALLEST, Math.min(NATURAL, all ? whole : Math.max(whole, READABLE)));
+export function fitted(layout: Pick<Layout, "w" | "h">, whole: Size, all: boolean): View {
+  const size = { w: whole.w, h: whole.h - FOOT };
+  const ratio = Math.min((size.w - 2 * EDGE) / Math.max(layout.w, 1), (size.h - 2 * EDGE) / Math.max(layout.h, 1));
+  const k = Math.max(SMALLEST, Math.min(NATURAL, all ? ratio : Math.max(ratio, READABLE)));
   const [w, h] = [layout.w * k, layout.h * k];
   const x = w > size.w - 2 * EDGE ? (all ? EDGE : Math.min(EDGE, (size.w - w) / 2)) : (size.w - w) / 2;
   const y = h > size.h - 2 * EDGE ? EDGE : Math.max(EDGE, (size.h - h) / 2);
   return { x, y, k };
+}
+
+/** A part of the drawing in the middle of the screen, not larger than it is now. */
+export function around(part: { x: number; y: number; w: number; h: number }, size: Size, now: View): View {
+  const fit = fitted(part, size, true);
+  const k = Math.min(fit.k, Math.max(now.k, READABLE));
+  return { k, x: size.w / 2 - (part.x + part.w / 2) * k, y: (size.h - FOOT) / 2 - (part.y + part.h / 2) * k };
 }
 
 /** Zoom by a factor about a point of the screen, which stays where it is. */
