@@ -296,11 +296,13 @@ def test_what_networks_and_machines_refer_to_is_made_by_itself(visit: Make) -> N
     page.get_by_label("Private IP address", exact=False).last.blur()
     expect(page.get_by_text("not within the subnet's range 10.65.0.0/24")).to_be_visible()
     page.get_by_label("Private IP address", exact=False).last.fill("10.65.0.10")
-    choose(page, "Network security group", "nsg-p parts-rg")
+    page.get_by_role("button", name="Create new").last.click()
+    page.get_by_role("dialog").get_by_role("textbox", name="Name", exact=True).fill("nsg-q")
+    page.get_by_role("button", name="OK").click()
     there.picture("nic-basics")
     create(page)
     nic = below(there, "parts-rg", "Microsoft.Network/networkInterfaces/nic-p")["properties"]
-    assert nic["networkSecurityGroup"]["id"].endswith("/nsg-p")
+    assert nic["networkSecurityGroup"]["id"].endswith("/nsg-q")
     assert nic["ipConfigurations"][0]["properties"]["privateIPAddress"] == "10.65.0.10"
 
     begin(page, there, "Microsoft.Network/bastionHosts", "parts-rg", "bastion-p")
@@ -308,7 +310,7 @@ def test_what_networks_and_machines_refer_to_is_made_by_itself(visit: Make) -> N
     choose(page, "Virtual network", "vnet-p parts-rg")
     expect(page.get_by_text("(New) AzureBastionSubnet (10.65.1.0/26)")).to_be_visible()
     page.get_by_role("tab", name="Advanced").click()
-    page.get_by_label("Native client support").check()
+    page.get_by_role("checkbox", name="Native client support").check()
     there.picture("bastion-advanced")
     create(page)
     bastion = below(there, "parts-rg", "Microsoft.Network/bastionHosts/bastion-p")

@@ -121,7 +121,7 @@ export function CheckboxField(props: { label: string; checked: boolean; onChange
   return (
     <div className="field-check">
       <Checkbox label={label} checked={checked} onChange={(_, changed) => onChange(changed.checked === true)} disabled={disabled} />
-      {info !== undefined && <InfoLabel info={info} aria-label={`About: ${label}`} />}
+      {info !== undefined && <InfoLabel info={info} infoButton={{ "aria-label": "More information" }} />}
     </div>
   );
 }

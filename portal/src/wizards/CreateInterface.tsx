@@ -11,10 +11,10 @@ import { groupError } from "../forms/project";
 import { Wizard } from "../forms/Wizard";
 import { browsePath } from "../shell/router";
 import { groupOf, inGroup, names, tagsError, tagsOf, tagsReview, useAll, useProject, useProjectReview } from "./basics";
-import { deploymentSteps, idIn, validateDeployment, type Planned } from "./deployment";
+import { deploymentSteps, idIn, validateDeployment, type Planned, type Wanted } from "./deployment";
 import { subnetsOf } from "./machine/values";
 import { asNamed, Basics, tagsTab, type Named } from "./parts";
-import { NONE, PickField, pickText, there, type Pick } from "./pick";
+import { NONE, PickField, pickedId, pickText, there, type Pick } from "./pick";
 import { INTERFACE, NETWORK, SECURITY_GROUP } from "./shapes";
 
 interface Values extends Named {
@@ -61,32 +61,24 @@ export default function CreateInterface({ known }: { known: URLSearchParams }): 
   const { values, set, change } = form;
   const { here, network, subnets, subnet } = at(values);
   const project = { ...values, subscription };
-  const plan = (): Planned => ({
-    ...project,
-    name: "Microsoft.NetworkInterface",
-    resources: [
-      {
-        type: INTERFACE,
-        name: values.name,
-        location: values.region,
-        tags: tagsOf(values.tags),
-        properties: {
-          ipConfigurations: [
-            {
-              name: "ipconfig1",
-              properties: {
-                subnet: { id: `${network?.id}/subnets/${subnet?.name}` },
-                privateIPAllocationMethod: values.method,
-                ...(values.method === "Static" ? { privateIPAddress: values.address.trim() } : {}),
-              },
-            },
-          ],
-          ...(values.securityGroup.kind === "there" ? { networkSecurityGroup: { id: values.securityGroup.id } } : {}),
-        },
-      },
-    ],
-    main: idIn(project, INTERFACE, values.name),
-  });
+  const plan = (): Planned => {
+    const common = { location: values.region, tags: tagsOf(values.tags) };
+    const securityGroup = pickedId(values.securityGroup, SECURITY_GROUP, project);
+    const made: Wanted[] = values.securityGroup.kind === "new" ? [{ ...common, type: SECURITY_GROUP, name: values.securityGroup.name, properties: { securityRules: [] } }] : [];
+    const ip = {
+      subnet: { id: `${network?.id}/subnets/${subnet?.name}` },
+      privateIPAllocationMethod: values.method,
+      ...(values.method === "Static" ? { privateIPAddress: values.address.trim() } : {}),
+    };
+    const nic: Wanted = {
+      ...common,
+      type: INTERFACE,
+      name: values.name,
+      properties: { ipConfigurations: [{ name: "ipconfig1", properties: ip }], ...(securityGroup === undefined ? {} : { networkSecurityGroup: { id: securityGroup } }) },
+      after: made.length > 0 && securityGroup !== undefined ? [securityGroup] : [],
+    };
+    return { ...project, name: "Microsoft.NetworkInterface", resources: [...made, nic], main: idIn(project, INTERFACE, values.name) };
+  };
   const wrong = form.errors.group ?? form.errors.name ?? form.errors.network ?? form.errors.subnet ?? form.errors.address;
   return (
     <Wizard
@@ -134,7 +126,6 @@ export default function CreateInterface({ known }: { known: URLSearchParams }): 
                 all={securityGroups}
                 none="None"
                 onChange={(picked) => set("securityGroup", picked)}
-                below={null}
               />
             </Basics>
           ),
