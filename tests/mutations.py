@@ -118,7 +118,7 @@ def write(results: dict[Fault, str | None]) -> None:
     """Put results into the page's table, which has a row for each fault, in their order; others stay as they are."""
     text = PAGE.read_text(encoding="utf-8")
     head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    rows = {line.split(" | ")[1]: f"{line}\n" for line in text[len(head) : -len(tail)].splitlines()}
+    rows = {line.split(" | ")[1]: f"{line}\n" for line in text[len(head) : -len(tail)].splitlines() if " | " in line}
     rows |= {fault.name: row(fault, test) for fault, test in results.items()}
     kept = "".join(rows[fault.name] for fault in FAULTS if fault.name in rows)
     PAGE.write_text(f"{head}| in | fault | caught by |\n|---|---|---|\n{kept}{tail}", encoding="utf-8")

@@ -72,6 +72,13 @@ log = structlog.get_logger(__name__)
 
 BASTION = "Microsoft.Network/bastionHosts"
 _DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions"
+_TALKATIVE = {
+    "asyncssh": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+    "uvicorn": logging.INFO,
+    "websockets": logging.INFO,
+}
+"""Libraries that write down, at debug level, what goes through them: statements' parameters, frames with what is typed."""
 
 
 @dataclass(frozen=True)
@@ -416,9 +423,11 @@ async def _until_told() -> None:
 
 
 def _prepare_log() -> None:
-    """One JSON object a line on standard error; the supervisor gives it a file."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    """One JSON object a line on standard error; the supervisor gives it a file. AZLAN_LOG=debug says more of it."""
+    level = logging.DEBUG if os.environ.get("AZLAN_LOG", "").lower() == "debug" else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s")
+    for name, least in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(least)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -427,9 +436,10 @@ def _prepare_log() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    log.debug("logs say more than usual")
 
 
 ROLES: dict[str, Callable[[Config], Coroutine[Any, Any, None]]] = {

@@ -7,26 +7,44 @@ vm-1, vm-2 in peered VNets ── intruder.py as root ── finds none ──�
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
+import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import asyncssh
+import httpx
 import pytest
 
+from azlan.commands.bastion_session import BastionSession
+from azlan.commands.clouds import CloudClient
+from azlan.commands.supervisor import SUPERVISOR, find, lock_of
+from azlan.engines.bpf.kernel import Libbpf, Map
 from azlan.machines.places import Place, name_of
+from azlan.services.identity import AZURE_CLI
+from azlan.services.portal import COOKIE, HEADER
 from client import ArmClient, ArmFailure
+from network import GROUPS, IMAGE, NICS, PUBLIC_IPS, VMS, VNETS
+from probing import within
 from standing import PASSWORD, Standing, in_guest, peered_pair, short_folder, standing
 
 pytestmark = pytest.mark.root
+BASTIONS = "Microsoft.Network/bastionHosts"
+_TOKENS = ("access_token", "refresh_token", "id_token")
 INTRUDER = Path(__file__).parents[1] / "intruder.py"
 _THREADS = """#!/usr/bin/python3
 import _thread
@@ -94,7 +112,8 @@ def addresses(port: int) -> list[tuple[str, int]]:
     return [*((address, port) for address in own), ("168.63.129.16", 22), ("10.0.0.1", port), ("169.254.169.254", port)]
 
 
-async def test_a_guests_root_gets_at_its_own_alone() -> None:
+async def test_a_guests_root_gets_at_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZLAN_LOG", "debug")
     with short_folder() as folder, standing(folder) as cloud:
         async with cloud.client() as arm:
             await peered_pair(arm)
@@ -104,6 +123,7 @@ async def test_a_guests_root_gets_at_its_own_alone() -> None:
             await keeps_secrets(pair)
             await leads_no_runtime_out(pair)
             await hurts_itself_alone(pair)
+            await ends_flows_without_a_process(pair)
 
 
 async def finds_nothing(pair: Pair) -> None:
@@ -145,17 +165,32 @@ async def shares_no_write(pair: Pair) -> None:
     assert (tree / "usr/bin/false").exists()
 
 
+@dataclass
+class Secrets:
+    """What was told the cloud in confidence, or by it."""
+
+    words: dict[str, str]
+    typed: str
+    """What a user typed in a Bastion session, and what the guest therefore knows."""
+
+
 async def keeps_secrets(pair: Pair) -> None:
-    """Passwords, client secrets, tokens and what a run command says: in no file, argument, environment, log or answer."""
+    """Passwords, keys, client secrets, tokens, sessions, and what is typed or run in guests: in no file, argument,
+    environment, log (at debug level) or answer. Custom data is for the guest, as in Azure, and shown by no answer."""
     cloud, arm = pair.cloud, pair.arm
     said = f"said-{secrets.token_hex(8)}"
+    custom = f"custom-{secrets.token_hex(8)}"
+    told = await confide(pair, custom)
     admin = cloud.config.admin_token.read_text().strip()
-    words = [PASSWORD, cloud.user("spy")["secret"], arm.headers["Authorization"].split()[1], said]
+    words = [*told.words.values(), PASSWORD, cloud.user("spy")["secret"], arm.headers["Authorization"].split()[1], said]
+    assert len(set(words)) == len(words)
     running = asyncio.create_task(pair.run("vm-1", f"echo {said}; sleep 2"))
     await asyncio.sleep(1)
-    looked, found = processes(cloud, [*words, admin])
+    looked, found = processes(cloud, [*words, told.typed, custom, admin])
     assert await running == said
     assert looked > 20, "the cloud's own and those of its guests"
+    logs = [(cloud.state / "logs" / f"{role}.log").read_text() for role in ("control", "fabric")]
+    assert all('"level": "debug"' in log for log in logs)
     files = 0
     for top in (cloud.state, cloud.config.run):
         for path in top.rglob("*"):
@@ -164,24 +199,109 @@ async def keeps_secrets(pair: Pair) -> None:
                 continue
             files += 1
             content = data_of(path)
-            other = [admin] if path != cloud.config.admin_token else []
+            wanted = [*words, told.typed, *([admin] if path != cloud.config.admin_token else [])]
             if path.name == "disk.ext4":  # the guest's own: what it was told it may keep
-                content = content.replace(said.encode(), b"")
-            found += [f"{path}: {word}" for word in [*words, *other] if word.encode() in content]
+                wanted = [word for word in wanted if word not in (said, told.typed)]
+            elif "logs" in path.parts:
+                wanted.append(custom)
+            found += [f"{path}: {word}" for word in wanted if holds(content, word)]
     assert files > 10
     machines = "Microsoft.Compute/virtualMachines"
-    for target in (f"{machines}/vm-1", machines, "Microsoft.Resources/deployments/network",
+    for target in (f"{machines}/vm-1", f"{machines}/vm-9", machines, "Microsoft.Resources/deployments/network",
                    "Microsoft.Resources/deployments/network/operations", f"{arm.id('')}/resources"):  # fmt: skip
-        answer = await arm.request(
-            "GET", target, query={"$expand": "instanceView"} if target.endswith("vm-1") else None
-        )
+        answer = await arm.request("GET", target, query={"$expand": "instanceView"} if "/vm-" in target else None)
         assert answer.status_code == 200, answer.text
-        found += [f"{target}: {word}" for word in [*words, admin, "$6$"] if word in answer.text]
+        found += [f"{target}: {word}" for word in [*words, custom, admin, "$6$"] if holds(answer.content, word)]
     assert found == []
+    assert custom in await pair.run("vm-9", "cat /var/lib/cloud/instance/user-data.txt")
     modes = {path.name: path.stat().st_mode & 0o777 for path in cloud.config.control.iterdir()}
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
     assert cloud.config.control.stat().st_mode & 0o777 == 0o700
     assert {cloud.config.socket.stat().st_mode & 0o777} == {0o600}
+
+
+def holds(content: bytes, word: str) -> bool:
+    """Whether a word is there as it is, or encoded by itself for a header, a URL or a script."""
+    encoded = base64.b64encode(word.encode()).rstrip(b"=")[:-1]
+    return any(form in content for form in (word.encode(), encoded))
+
+
+async def confide(pair: Pair, custom: str) -> Secrets:
+    """A VM with a password and custom data of its own; a user with a password of their choice who signs in, refreshes,
+    opens the portal; sessions by a Bastion host, one by password, one by a key with a passphrase."""
+    cloud, arm = pair.cloud, pair.arm
+    words = {name: f"{name}-{secrets.token_hex(8)}-A1" for name in ("machine", "user", "phrase")}
+    typed = f"typed-{secrets.token_hex(8)}"
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    private = key.export_private_key("openssh", words["phrase"]).decode()
+    words["key"] = private.splitlines()[3]
+    subnet = {"id": arm.id(f"{VNETS}/vnet-1/subnets/subnet-1")}
+    config = {"name": "c", "properties": {"subnet": subnet}}
+    await arm.put(f"{NICS}/nic-9", {"location": "eastus2", "properties": {"ipConfigurations": [config]}})
+    public = {"path": "/home/azureuser/.ssh/authorized_keys", "keyData": key.export_public_key().decode()}
+    machine = {
+        "hardwareProfile": {"vmSize": "Standard_B1s"},
+        "storageProfile": {"imageReference": IMAGE, "osDisk": {"createOption": "FromImage"}},
+        "networkProfile": {"networkInterfaces": [{"id": arm.id(f"{NICS}/nic-9")}]},
+        "osProfile": {
+            "computerName": "vm-9", "adminUsername": "azureuser", "adminPassword": words["machine"],
+            "customData": base64.b64encode(f"#cloud-config {custom}".encode()).decode(),
+            "linuxConfiguration": {"disablePasswordAuthentication": False, "ssh": {"publicKeys": [public]}},
+        },
+    }  # fmt: skip
+    await arm.put(f"{VMS}/vm-9", {"location": "eastus2", "properties": machine})
+    words |= await signs_in(cloud, words["user"])
+    await arm.put(f"{VNETS}/vnet-1/subnets/AzureBastionSubnet", {"properties": {"addressPrefix": "10.0.1.0/24"}})
+    address = {"location": "eastus2", "sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}}
+    await arm.put(f"{PUBLIC_IPS}/p", address)
+    subnet = {"id": arm.id(f"{VNETS}/vnet-1/subnets/AzureBastionSubnet")}
+    front = {"name": "c", "properties": {"subnet": subnet, "publicIPAddress": {"id": arm.id(f"{PUBLIC_IPS}/p")}}}
+    await arm.put(f"{BASTIONS}/bastion", {"location": "eastus2", "properties": {"ipConfigurations": [front]}})
+    owner = cloud.user("typist")
+    words["typist"] = owner["secret"]
+    request = {
+        "bastion": arm.id(f"{BASTIONS}/bastion"), "target": arm.id(f"{VMS}/vm-9"), "username": "azureuser",
+        "columns": 80, "rows": 24, "terminal": "dumb",
+    }  # fmt: skip
+    for credentials in ({"password": words["machine"]}, {"private_key": private, "passphrase": words["phrase"]}):
+        login = (owner["applicationId"], owner["secret"])
+        async with BastionSession(CloudClient(cloud.config), login, request | credentials) as session:
+            await session.write(f"echo {typed}; exit 7\n".encode())
+            shown = b""
+            while chunk := await session.read():
+                shown += chunk
+            assert typed.encode() in shown
+            assert session.exit is not None
+            assert session.exit.status == 7
+    return Secrets(words, typed)
+
+
+async def signs_in(cloud: Standing, password: str) -> dict[str, str]:
+    """Tokens and cookie of a user with a password of their choice."""
+    body = {"name": "chooser", "kind": "User", "password": password, "role": "Reader"}
+    CloudClient(cloud.config).admin("POST", "/users", body)
+    form = {
+        "client_id": AZURE_CLI, "grant_type": "password", "username": "chooser", "password": password,
+        "scope": f"{cloud.config.endpoint}/.default offline_access",
+    }  # fmt: skip
+    transport = httpx.AsyncHTTPTransport(verify=cloud.context())
+    async with httpx.AsyncClient(transport=transport, base_url=cloud.config.endpoint, timeout=60) as http:
+        first = (await http.post("/organizations/oauth2/v2.0/token", data=form)).json()
+        again = {**form, "grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        second = (await http.post("/organizations/oauth2/v2.0/token", data=again)).json()
+        start = await http.get("/portal/signin")
+        page = await http.get(start.headers["location"])
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
+        fields = {unescape(name): unescape(value) for name, value in hidden}
+        typed = fields | {"username": "chooser", "password": password}
+        home = await http.post(page.url.path, data=typed, headers={"Origin": cloud.config.endpoint})
+        code = parse_qs(urlsplit(home.headers["location"]).query)["code"][0]
+        await http.get(home.headers["location"])
+        seen = await http.get("/portal/session", headers={HEADER: "1"})
+        assert seen.status_code == 200, seen.text
+        cookie = http.cookies[COOKIE]
+    tokens = {f"{kind} {n}": given[kind] for n, given in enumerate((first, second)) for kind in _TOKENS}
+    return {**tokens, "code": code, "cookie": cookie}
 
 
 def processes(cloud: Standing, words: list[str]) -> tuple[int, list[str]]:
@@ -193,7 +313,7 @@ def processes(cloud: Standing, words: list[str]) -> tuple[int, list[str]]:
             group = (process / "cgroup").read_text()
             if cloud.config.mark in group or str(cloud.state).encode() in told[0]:
                 looked += 1
-                found += [f"{told[0]!r}: {word}" for word in words if word.encode() in b"".join(told)]
+                found += [f"{told[0]!r}: {word}" for word in words if holds(b"".join(told), word)]
     return looked, found
 
 
@@ -267,3 +387,81 @@ async def hurts_itself_alone(pair: Pair) -> None:
     assert rest == ["1", "goes on"]
     assert pair.place("vm-1").disk.stat().st_blocks * 512 < 1 << 30, "sparse on the computer"
     assert "ttl=64" in await pair.run("vm-2", "ping -n -c 1 10.0.0.4")
+
+
+async def ends_flows_without_a_process(pair: Pair) -> None:
+    """Both processes and their supervisor are killed; what is half open or idle ends all the same, at the program's own
+    limits, and what is not goes on. Time is not waited for: the flows are made older."""
+    cloud, arm = pair.cloud, pair.arm
+    rules = [
+        {"name": "none", "properties": {
+            "priority": 100, "direction": "Inbound", "access": "Deny", "protocol": "*", "sourceAddressPrefix": "*",
+            "sourcePortRange": "*", "destinationAddressPrefix": "*", "destinationPortRange": "*",
+        }},
+    ]  # fmt: skip
+    group = f"{GROUPS}/quiet"
+    await arm.put(group, {"location": "eastus2", "properties": {"securityRules": rules}})
+    machine = await arm.get(f"{VMS}/vm-1")
+    path = machine["properties"]["networkProfile"]["networkInterfaces"][0]["id"]
+    document = await arm.get(path)
+    document["properties"]["networkSecurityGroup"] = {"id": arm.id(group)}
+    await arm.put(path, document)
+    for process in lock_of(cloud.config, SUPERVISOR).holders():
+        process.stop(0, signal.SIGKILL)
+    for role in ("control", "fabric"):
+        process = find(cloud.config, role)
+        assert process is not None
+        process.stop(0, signal.SIGKILL)
+    inside, beyond = (pair.place(name).network_namespace for name in ("vm-1", "vm-2"))
+    one = within(inside, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    raw = within(inside, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    other = within(beyond, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    answering = within(beyond, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    with one, raw, other, answering:
+        one.bind(("10.0.0.4", 7000))
+        other.bind(("10.1.0.4", 7001))
+        for made in (one, raw, other):
+            made.settimeout(1)
+
+        def answered() -> bool:
+            other.sendto(b"back", ("10.0.0.4", 7000))
+            with contextlib.suppress(TimeoutError):
+                return one.recv(10) == b"back"
+            return False
+
+        def acknowledged(port: int) -> bool:
+            """Whether the answer to a SYN from this TCP port, which nobody answered yet, gets in."""
+            answering.sendto(struct.pack("!HHIIBBHHH", 81, port, 7, 2, 5 << 4, 0x12, 64, 0, 0), ("10.0.0.4", 0))
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    if raw.recv(100)[20:24] == struct.pack("!HH", 81, port):
+                        return True
+            return False
+
+        assert not answered()
+        one.sendto(b"there", ("10.1.0.4", 7001))
+        assert other.recv(10) == b"there"
+        assert answered()
+        for port in (7002, 7003):  # with a checksum that is wrong: the other machine's kernel does not answer
+            raw.sendto(struct.pack("!HHIIBBHHH", port, 81, 1, 0, 5 << 4, 2, 64, 0xBAD, 0), ("10.1.0.4", 0))
+        make_older(cloud, 15)
+        assert acknowledged(7002)
+        assert answered()
+        make_older(cloud, 25)
+        assert not acknowledged(7003), "half open: 20 s"
+        assert answered(), "idle: 240 s"
+        make_older(cloud, 250)
+        assert not answered()
+    await asyncio.to_thread(cloud.azlan, "up", "-d")
+
+
+def make_older(cloud: Standing, seconds: float) -> None:
+    """Let all flows be older, as if so much time had passed."""
+    flows = Map(Libbpf(), next(cloud.config.run.rglob("maps/flows")))
+    first = struct.Struct("<Q")
+    held = flows.dump()
+    older = {
+        key: first.pack(first.unpack_from(value)[0] - int(seconds * 1e9)) + value[8:] for key, value in held.items()
+    }
+    flows.update(older)
+    flows.close()
