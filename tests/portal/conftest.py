@@ -173,8 +173,8 @@ def visitors(cloud: Standing, chromium: Browser) -> Iterator[Callable[..., Visit
     """Makes users of a cloud with a role, each with a browser context of its own."""
     made: list[Visit] = []
 
-    def make(role: str = "Owner", scope: str | None = None) -> Visit:
-        name = f"user-{uuid4().hex[:8]}"
+    def make(role: str = "Owner", scope: str | None = None, name: str = "") -> Visit:
+        name = name or f"user-{uuid4().hex[:8]}"
         body: dict[str, Any] = {"name": name, "kind": "User", "password": PASSWORD, "role": role}
         if scope is not None:
             body["scope"] = scope

@@ -21,9 +21,8 @@ from standing import Standing
 from .conftest import Visit
 
 EXAMPLES = {
-    "Microsoft.Resources/resourceGroups": "",
-    "Microsoft.Network/publicIPAddresses": f"{estate.ADDRESSES}/ip-1",
     "Microsoft.Compute/disks": f"{estate.DISKS}/disk-free",
+    "Microsoft.Network/publicIPAddresses": f"{estate.ADDRESSES}/ip-1",
     "Microsoft.Network/routeTables": f"{estate.ROUTES}/routes-1",
     "Microsoft.Network/routeTables/routes": f"{estate.ROUTES}/routes-1/routes/default",
     "Microsoft.Network/networkSecurityGroups": f"{estate.GROUPS}/nsg-1",
@@ -35,11 +34,14 @@ EXAMPLES = {
     "Microsoft.Network/bastionHosts": f"{estate.BASTIONS}/bastion",
     "Microsoft.Compute/virtualMachines": f"{estate.VMS}/vm-1",
     "Microsoft.Resources/deployments": f"{estate.DEPLOYMENTS}/deployment-1",
+    "Microsoft.Resources/resourceGroups": "",
     "Microsoft.Authorization/roleAssignments": "",
     "Microsoft.Authorization/roleDefinitions": "",
     "Microsoft.Network/networkWatchers": "",
 }
-"""Type → one of the estate, below its group; the empty ones have ids of their own (`Estate.ids`)."""
+"""Type → one of the estate, below its group; the empty ones have ids of their own (`Estate.ids`).
+
+A disk has no page but those that all types have: it comes first, and they are looked at there."""
 T = TypeVar("T")
 _NAMESPACE = UUID("5f2c1c1e-0c65-4f0c-8f0c-0d5a3a1a7a11")
 
@@ -156,22 +158,17 @@ def _open(there: Visit, path: str) -> str:
 
 def _resources(there: Visit, made: Estate) -> Iterator[str]:
     page = there.page
-    seen: dict[str, int] = {}
-    for type, id in made.ids.items():
-        _open(there, f"/resource{id}")
+    seen: set[str] = set()
+    for type in EXAMPLES:
+        _open(there, f"/resource{made.ids[type]}")
         links = page.get_by_role("navigation", name="Menu of").get_by_role("link")
-        addresses = _addresses(links)
+        keys = [address.rpartition("/")[2] for address in _addresses(links)]
         yield type
-        for number, address in enumerate(addresses[1:], 1):
-            key = address.rpartition("/")[2]
-            # What three types have is what all types have.
-            seen[key] = seen.get(key, 0) + 1
-            if seen[key] > SHARED:
+        for number, key in enumerate(keys[1:], 1):
+            if key in seen:
                 continue
             links.nth(number).click()
             expect(links.nth(number)).to_have_attribute("aria-current", "page")
             settled(page)
             yield f"{type} {key}"
-
-
-SHARED = 2
+        seen = seen or set(keys)

@@ -91,6 +91,8 @@ function show(place: HTMLElement, label: string): { write: Xterm["write"]; focus
     cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
     fontFamily: "ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', monospace",
     fontSize: 14,
+    // With less a row cuts the underscores of some fonts.
+    lineHeight: 1.2,
     scrollback: 5000,
     theme: COLOURS,
     // A guest's links lead where the guest says: shown, and not followed.
