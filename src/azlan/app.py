@@ -38,6 +38,7 @@ from azlan.arm.store import Meta, Store, Transaction
 from azlan.arm.writes import Request
 from azlan.base import linux
 from azlan.base.errors import ArmError
+from azlan.base.garbage import making_what_stays, serve_for_long
 from azlan.base.ids import parse_id
 from azlan.base.sealing import KEY_SIZE, Safe
 from azlan.compiler.compile import Compiler
@@ -302,7 +303,9 @@ async def serve_control(config: Config) -> None:
     """Run the control process until SIGTERM or SIGINT."""
     _prepare_log()
     _keep_private(config)
-    process = await build_control(config)
+    serve_for_long()
+    with making_what_stays():
+        process = await build_control(config)
     pems = certificates.ensure(config.control, config.authority, config.mark)
     server = uvicorn.Server(
         uvicorn.Config(

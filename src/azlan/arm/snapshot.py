@@ -134,14 +134,14 @@ class Snapshot(msgspec.Struct, frozen=True):
         return self.buckets.get(name, _NONE).values()
 
     def referrers(self, key: str, type: str | None = None) -> Iterable[tuple[Row, str]]:
-        found = []
-        kind = type.lower() if type is not None else None
-        for referring, paths in self.targets.get(key, _NONE).items():
-            row = self.rows[referring]
-            for path in paths:
-                if kind is None or row.type.lower() == kind or row.element_id(path).type.lower() == kind:
-                    found.append((row, path))
-        return sorted(found, key=lambda pair: (*creation_order(pair[0]), pair[1]))
+        found = self.targets.get(key, _NONE)
+        pairs = [(row, path) for row in in_order(map(self.rows.__getitem__, found)) for path in sorted(found[row.key])]
+        if type is None:
+            return pairs
+        kind = type.lower()
+        return [
+            (row, path) for row, path in pairs if row.type.lower() == kind or row.element_id(path).type.lower() == kind
+        ]
 
     def status(self, key: str) -> MachineStatus | None:
         return self.statuses.get(f"machine:{key}")
