@@ -90,7 +90,8 @@ class Portal:
         return cls(sessions, authority, arm, bastion, registry, endpoint)
 
     def routes(self) -> list[BaseRoute]:
-        pages = [Route(f"/{name}/{{path:path}}", self._page, methods=["GET"]) for name in PAGES]
+        paths = [path for name in PAGES for path in (f"/{name}", f"/{name}/{{path:path}}")]
+        pages = [Route(path, self._page, methods=["GET"]) for path in paths]
         return [
             Route("/", self._page, methods=["GET"]),
             *pages,
