@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ PAGE = ROOT / "docs" / "design" / "testing.md"
 BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
 SECONDS = 1200
+"""For a fault's tests, on a computer that does other things, too."""
 
 # A failing random test need not be made small, and the copy draws as `make test` does.
 WITHOUT_SHRINKING = """
@@ -49,9 +50,9 @@ def caught(fault: Fault) -> str | None:
         fault.seed(folder / "src")
         (folder / "tmp").mkdir()
         try:
-            status, said = _run(folder, ordered(fault))
+            status, said = run(folder, ordered(fault))
         finally:
-            _unmount(folder)
+            unmount(folder)
     if status == 0:
         return None
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
@@ -67,7 +68,7 @@ def ordered(fault: Fault) -> list[str]:
     return sorted(fault.tests, key=lambda test: test.removeprefix("tests/") != last)
 
 
-def _run(folder: Path, tests: list[str]) -> tuple[int, str]:
+def run(folder: Path, tests: list[str]) -> tuple[int, str]:
     """pytest's status and output in a copy of the checkout; one that takes too long is told to clean up and end."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AZLAN_", "PYTEST_"))}
     own = {"PYTHONPATH": str(folder / "src"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -86,7 +87,7 @@ def _run(folder: Path, tests: list[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def _unmount(folder: Path) -> None:
+def unmount(folder: Path) -> None:
     """What tests that were ended on the way left mounted in their own folder: namespaces, pins."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
     for place in reversed([place for place in mounted if place.startswith(f"{folder}/")]):
@@ -129,18 +130,24 @@ def main(names: list[str]) -> int:
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         running = {pool.submit(caught, fault): fault for fault in chosen}
-        for done in as_completed(running):
-            fault = running[done]
-            try:
-                test = done.result()
-            except RuntimeError as error:
-                print(error, flush=True)
-                unsettled += 1
-                continue
-            write({fault: test})
-            unsettled += test is None
-            print(f"{fault.kind:9} {fault.name:70} {test or 'NOTHING'}", flush=True)
+        try:
+            for done in as_completed(running):
+                unsettled += not _settled(running[done], done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return int(unsettled > 0)
+
+
+def _settled(fault: Fault, done: Future[str | None]) -> bool:
+    """Write down and say what became of a fault; whether a test caught it."""
+    try:
+        test = done.result()
+    except RuntimeError as error:
+        print(error, flush=True)
+        return False
+    write({fault: test})
+    print(f"{fault.kind:9} {fault.name:70} {test or 'NOTHING'}", flush=True)
+    return test is not None
 
 
 if __name__ == "__main__":

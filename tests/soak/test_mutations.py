@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import mutations
 from counts import figures, times
 from faults import FAULTS
 from mutations import ROOT, each, listed
@@ -37,3 +40,23 @@ def test_seeded_faults_are_caught() -> None:
     results = {fault.name: test for fault, test in each(chosen)}
     figures.append(f"seeded faults: {sum(test is not None for test in results.values())} of {len(results)} caught")
     assert [name for name, test in results.items() if test is None] == []
+
+
+@pytest.mark.root
+def test_tests_that_hang_are_ended_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "test_hangs.py").write_text(
+        "import os, pathlib, subprocess, time\n"
+        "def test_hangs():\n"
+        "    subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', os.environ['TMPDIR']], check=True)\n"
+        "    pathlib.Path('mounted').touch()\n"
+        "    time.sleep(1000)\n"
+    )
+    monkeypatch.setattr(mutations, "SECONDS", 1)
+    while not (tmp_path / "mounted").exists():  # on a busy computer it may not have come so far
+        mutations.SECONDS *= 2
+        status, said = mutations.run(tmp_path, ["test_hangs.py"])
+    mutations.unmount(tmp_path)
+    assert status == 2
+    assert "longer" in said
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
