@@ -20,7 +20,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import structlog
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -34,7 +33,7 @@ from azlan.base.errors import ArmError
 from azlan.services.bastion import SIGN_IN
 from azlan.services.portal_bundle import HEADERS, REPORTS, Bundle
 from azlan.services.portal_session import Ended, Session, Sessions
-from azlan.services.portal_signin import CALLBACK, Authority
+from azlan.services.portal_signin import CALLBACK, Authority, Unanswered
 from azlan.services.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -249,7 +248,7 @@ class Portal:
                 await self.sessions.bearer(session, cookie)
             except Ended:
                 return
-            except httpx.HTTPError as error:
+            except Unanswered as error:
                 log.warning("a sign-in could not be renewed: tried again soon", error=str(error))
 
 

@@ -15,20 +15,27 @@ import json
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from azlan.services.identity import PORTAL
 
+if TYPE_CHECKING:
+    import httpx
+
 _STATE_COOKIE = "__Host-azlan-portal-state"
 _LIFETIME = 600.0
 _MOST = 1000
 CALLBACK = "/portal/signin/callback"
+
+
+class Unanswered(Exception):
+    """The identity service failed: what was asked may be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +63,17 @@ class Authority:
     """The identity service as a client sees it. `identity` is its ASGI application."""
 
     def __init__(self, identity: ASGIApp, endpoint: str, tenant: str) -> None:
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(identity), base_url=endpoint)
+        self._identity = identity
         self._endpoint = endpoint
         self._tenant = tenant
         self._pending: dict[str, Pending] = {}
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        # Imported where somebody signs in: a tenth of all imports, and many clouds have no user of the portal.
+        import httpx
+
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self._identity), base_url=self._endpoint)
 
     def begin(self, back: str) -> Response:
         """Send the browser to sign in, and back to the page `back` afterwards."""
@@ -112,7 +126,7 @@ class Authority:
         return SignedIn(str(claims["preferred_username"]), str(claims["oid"]), *tokens, pending.back)
 
     async def refresh(self, refresh_token: str) -> str | None:
-        """A new access token; None where the identity service refuses."""
+        """A new access token; None where the identity service refuses. Raises Unanswered."""
         answer = await self._token(grant_type="refresh_token", refresh_token=refresh_token)
         return None if answer is None else str(answer["access_token"])
 
@@ -128,7 +142,7 @@ class Authority:
         form |= {"client_id": PORTAL, "scope": self._scope}
         response = await self._http.post(f"/{self._tenant}/oauth2/v2.0/token", data=form)
         if response.status_code >= 500:
-            response.raise_for_status()
+            raise Unanswered(f"the identity service answered {response.status_code}")
         return None if response.status_code != 200 else dict(response.json())
 
 
