@@ -63,6 +63,7 @@ from azlan.services.signin import SignIn
 from azlan.services.tokens import Tokens
 from azlan.services.tunnels import BastionTunnels
 from azlan.services.vault import secret_file
+from azlan.services.wire import BoundedHead
 
 if TYPE_CHECKING:
     from azlan.engines.bpf.engine import BpfEngine
@@ -310,6 +311,7 @@ async def serve_control(config: Config) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             process.asgi,
+            http=BoundedHead,
             ssl_certfile=str(pems.chain),
             ssl_keyfile=str(pems.key),
             log_config=None,

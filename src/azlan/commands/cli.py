@@ -312,6 +312,19 @@ def remove_user(name: str, state: StateDir = None) -> None:
     typer.echo(f"{name} is removed.")
 
 
+@users.command("password")
+def renew_password(
+    name: str,
+    password: Annotated[str | None, typer.Option(help="New password.", show_default="one is made up")] = None,
+    state: StateDir = None,
+) -> None:
+    """Give someone a new password, or a service principal a new secret. A user has to sign in again."""
+    made = CloudClient(existing(state), timeout=30.0).admin("POST", f"/users/{name}/password", {"password": password})
+    typer.echo(f"{made['name']} has a new password.")
+    if made["secret"]:
+        typer.echo(f"  password   {made['secret']}   (shown this once)")
+
+
 @users.command("revoke")
 def revoke_user(name: str, state: StateDir = None) -> None:
     """End all sessions of someone who stays: every token given so far stops working at once."""

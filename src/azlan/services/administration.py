@@ -64,6 +64,7 @@ class Administration:
             Route("/_azlan/users", self._guarded(self._add), methods=["POST"]),
             Route("/_azlan/users/{name}", self._guarded(self._remove), methods=["DELETE"]),
             Route("/_azlan/users/{name}/revoke", self._guarded(self._revoke), methods=["POST"]),
+            Route("/_azlan/users/{name}/password", self._guarded(self._renew), methods=["POST"]),
         ]
 
     def _guarded(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -96,11 +97,7 @@ class Administration:
             raise ArmError(400, "InvalidName", f"'{name}' is no user name: use letters, digits and . _ @ + -")
         if kind not in ("User", "ServicePrincipal"):
             raise ArmError(400, "InvalidKind", f"'{kind}' is neither User nor ServicePrincipal.")
-        password = asked.get("password")
-        if password is not None and (not isinstance(password, str) or len(password) < _MIN_PASSWORD):
-            raise ArmError(
-                400, "InvalidPassword", f"The password is too short: give {_MIN_PASSWORD} characters or more."
-            )
+        password = _password(asked)
         role = asked.get("role", "Contributor")
         scope = asked.get("scope") or f"/subscriptions/{self._subscription}"
         entry, secret = await self._add_or_renew(name, kind, password, role, scope, renew=bool(asked.get("renew")))
@@ -138,6 +135,12 @@ class Administration:
         await self._directory.revoke(self._named(request).object_id)
         return Response(status_code=204)
 
+    async def _renew(self, request: Request) -> Response:
+        """`{password?}` → the principal, with its new secret where one was made up. A user's sessions end."""
+        entry, password = self._named(request), _password(await _read_json(request))
+        entry, secret = await self._directory.renew(entry.object_id, password)
+        return JSONResponse({**_shown(entry), "secret": None if password else secret})
+
     async def _remove(self, request: Request) -> Response:
         entry = self._named(request)
         await self._roles.withdraw(entry.object_id)
@@ -170,6 +173,14 @@ async def _read_json(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ArmError(400, "InvalidRequestContent", "The request is not a JSON object.")
     return document
+
+
+def _password(asked: dict[str, Any]) -> str | None:
+    """The password asked for, if one is. Raises ArmError 400."""
+    password = asked.get("password")
+    if password is not None and (not isinstance(password, str) or len(password) < _MIN_PASSWORD):
+        raise ArmError(400, "InvalidPassword", f"The password is too short: give {_MIN_PASSWORD} characters or more.")
+    return password
 
 
 def _shown(entry: Entry) -> dict[str, Any]:

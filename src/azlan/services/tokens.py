@@ -1,10 +1,12 @@
 """Access tokens: made with the service's RSA key, checked on every ARM request, refused with ARM's own words.
 
-Claims follow Microsoft's access-token claims reference (v1.0 tokens, what ARM receives); errors follow what ARM answers.
+Claims follow Microsoft's access-token claims reference (v1.0 tokens, what ARM receives); errors follow what ARM answers, and
+those of ended sessions "Continuous access evaluation" and the claims challenge of its clients.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import secrets
@@ -183,8 +185,7 @@ class Tokens:
         if principal is None:
             raise self._refuse("InvalidAuthenticationToken", "The access token is invalid.")
         if stamp != self.stamp(object_id):
-            # Clients that evaluate continuously are told so by Azure, too; its words for others are unconfirmed.
-            raise self._refuse("InvalidAuthenticationToken", "The access token has been revoked.")
+            raise self._revoked()
         return principal
 
     def _check(self, bearer: str) -> tuple[float, str, object]:
@@ -236,9 +237,24 @@ class Tokens:
             f"The access token expiry UTC time '{then}' is earlier than current UTC time '{now}'.",
         )
 
-    def _refuse(self, code: str, message: str, description: str | None = None) -> ArmError:
+    def _revoked(self) -> ArmError:
+        """A claims challenge of continuous access evaluation: the client is to ask the identity service for a newer token,
+        and hears there that its user has to sign in again. ARM's words in the body are unconfirmed."""
+        newer = {"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}}
+        claims = base64.b64encode(json.dumps(newer).encode()).decode()
+        return self._refuse(
+            "InvalidAuthenticationToken",
+            "The access token has been revoked.",
+            "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+            "TokenIssuedBeforeRevocationTimestamp",
+            f'error="insufficient_claims", claims="{claims}"',
+        )
+
+    def _refuse(
+        self, code: str, message: str, description: str | None = None, error: str = 'error="invalid_token"'
+    ) -> ArmError:
         challenge = (
-            f'Bearer authorization_uri="{self.endpoint}/{self.tenant}", error="invalid_token", '
+            f'Bearer authorization_uri="{self.endpoint}/{self.tenant}", {error}, '
             f'error_description="{_quoted(description or message)}"'
         )
         return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})

@@ -105,6 +105,25 @@ async def test_renewing_keeps_the_principal(admin: Admin, tenant: Tenant) -> Non
     assert admin.roles.made == []
 
 
+async def test_a_new_password(admin: Admin, tenant: Tenant) -> None:
+    """As given or made up; the sessions of the old one end, and nothing else changes."""
+    before = tenant.directory.entry(tenant.user)
+    assert before is not None
+    given = await admin.http.post("/_azlan/users/ann/password", json={"password": "another long one"})
+    assert (given.status_code, given.json()["name"], given.json()["secret"]) == (200, "ann@azlan.localhost", None)
+    entry = tenant.directory.entry(tenant.user)
+    assert entry is not None
+    assert await tenant.directory.check(entry, "another long one")
+    assert entry.stamp != before.stamp
+    made = (await admin.http.post("/_azlan/users/ci/password", json={})).json()
+    application = tenant.directory.entry(tenant.application)
+    assert application is not None
+    assert await tenant.directory.check(application, made["secret"])
+    assert admin.roles.made == []
+    assert (await admin.http.post("/_azlan/users/ann/password", json={"password": "short"})).status_code == 400
+    assert (await admin.http.post("/_azlan/users/nobody/password", json={})).status_code == 404
+
+
 async def test_renewing_does_not_turn_a_user_into_a_service_principal(admin: Admin) -> None:
     assert (await admin.add(name="ann", kind="ServicePrincipal", renew=True)).status_code == 409
 

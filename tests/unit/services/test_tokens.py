@@ -34,13 +34,13 @@ def principal(tenant: Tenant) -> Principal:
     return found
 
 
-def refused(tenant: Tenant, bearer: str) -> ArmError:
+def refused(tenant: Tenant, bearer: str, why: str = "invalid_token") -> ArmError:
     with pytest.raises(ArmError) as caught:
         tenant.tokens.verify(bearer)
     error = caught.value
     assert error.status == 401
     challenge = error.headers["WWW-Authenticate"]
-    assert challenge.startswith(f'Bearer authorization_uri="{ENDPOINT}/{TENANT}", error="invalid_token", ')
+    assert challenge.startswith(f'Bearer authorization_uri="{ENDPOINT}/{TENANT}", error="{why}", ')
     return error
 
 
@@ -184,7 +184,11 @@ async def test_revoking_ends_what_was_given(tenant: Tenant) -> None:
         before = tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password")
         assert tenant.tokens.verify(before) == principal
         await tenant.directory.revoke(object_id)
-        assert refused(tenant, before).message == "The access token has been revoked."
+        error = refused(tenant, before, "insufficient_claims")
+        assert error.message == "The access token has been revoked."
+        challenge = error.headers["WWW-Authenticate"]
+        claims = json.loads(base64.b64decode(challenge.partition('claims="')[2].partition('"')[0]))
+        assert int(claims["access_token"]["nbf"]["value"]) <= time.time()
         after = tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password")
         assert tenant.tokens.verify(after) == principal
 
@@ -196,5 +200,5 @@ async def test_a_new_secret_ends_the_sessions_of_users_alone(tenant: Tenant) -> 
         assert principal is not None
         bearers.append(tenant.tokens.access_token(principal, f"{ENDPOINT}/", "test", "password"))
         await tenant.directory.renew(object_id)
-    refused(tenant, bearers[0])
+    refused(tenant, bearers[0], "insufficient_claims")
     assert tenant.tokens.verify(bearers[1]).object_id == tenant.application
