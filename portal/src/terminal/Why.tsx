@@ -21,7 +21,7 @@ export function Why({ code, message, machine, name, onAgain }: { code: string; m
     <MessageBar intent="error" layout="multiline" role="alert" className="failure">
       <MessageBarBody>
         <MessageBarTitle>{state === "" ? words.title : `${visible(name)} is not running (${visible(state)})`}</MessageBarTitle>
-        <Name>{message}</Name> {state === "" ? words.advice : "Start it, and connect again."}
+        <Name>{`${message.replace(/\.$/, "")}.`}</Name> {state === "" ? words.advice : "Start it, and connect again."}
       </MessageBarBody>
       {onAgain !== undefined && (
         <MessageBarActions>
