@@ -382,3 +382,48 @@ def test_roles_are_assigned_and_a_reader_is_offered_no_change(visit: Make) -> No
         for button in ("Add", "Subnet", "Delete", "Associate", "Sync", "Save", "Add role assignment"):
             expect(there.get_by_role("main").get_by_role("button", name=button, exact=True)).to_have_count(0)
     assert owner.violations() == reader.violations() == []
+
+
+def test_settings_pages_are_accessible_in_both_themes(visit: Make) -> None:
+    there = visit()
+    page = there.open("/")
+    network = make_network(there, "plain-rg", "vnet-p")
+    group = make(there, provider("plain-rg", "networkSecurityGroups", "nsg-p"), {})
+    address = make(
+        there,
+        provider("plain-rg", "publicIPAddresses", "ip-p"),
+        {"sku": {"name": "Standard"}, "properties": {"publicIPAllocationMethod": "Static"}},
+    )
+    properties = {
+        "ipConfigurations": [{"name": "one", "properties": {"subnet": {"id": f"{network}/subnets/subnet-1"}}}]
+    }
+    nic = make(there, provider("plain-rg", "networkInterfaces", "nic-p"), {"properties": properties})
+    for path, button in (
+        (f"{network}/peerings", "Add"),
+        (f"{network}/subnets", "Subnet"),
+        (f"{network}/addressSpace", None),
+        (f"{network}/connectedDevices", None),
+        (f"{group}/inboundSecurityRules", "Add"),
+        (f"{nic}/ipConfigurations", None),
+        (f"{nic}/metrics", None),
+        (f"{nic}/effectiveRoutes", None),
+        (f"{address}/configuration", None),
+        (f"{network}/activityLog", None),
+        (f"{network}/access", None),
+    ):
+        there.open(f"/resource{path}")
+        body = page.get_by_role("main")
+        expect(body.get_by_role("navigation", name="Menu of").get_by_role("link").first).to_be_visible()
+        expect(body.get_by_role("progressbar")).to_have_count(0)
+        for theme in ("dark", "light"):
+            there.theme(theme)
+            page.mouse.move(700, 790)
+            expect(page.get_by_role("tooltip")).to_have_count(0)
+            there.picture(f"settings-{theme}-{path.split('/')[-1]}")
+            assert there.axe() == [], (path, theme)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        if button is not None:
+            page.get_by_role("button", name=button, exact=True).click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+            assert there.axe() == [], (path, button)
+    assert there.violations() == []

@@ -47,7 +47,7 @@ export default function AddressSpace({ id, resource }: ResourceProps): ReactNode
       <p className="lead">Machines of the network have addresses of these ranges. Peered networks learn of a change when the peering is synchronized.</p>
       {error && <Failure error={error} />}
       {form.error("ranges") !== undefined && <Failure error={new Error(form.error("ranges"))} title="The address space cannot be saved" />}
-      <table className="plain" aria-label="Address space">
+      <table className="plain plain-form" aria-label="Address space">
         <thead>
           <tr>
             <th scope="col">Address space</th>
@@ -64,7 +64,7 @@ export default function AddressSpace({ id, resource }: ResourceProps): ReactNode
             return (
               <tr key={n}>
                 <td>
-                  <Input aria-label={`Address range ${n + 1}`} value={range} placeholder="Add additional address range" disabled={!writable} onChange={(_, { value }) => set(n, value)} />
+                  <Input aria-label={`Address range ${n + 1}`} value={range} placeholder="Add a range" disabled={!writable} onChange={(_, { value }) => set(n, value)} />
                 </td>
                 <td>{net === undefined ? "-" : span(net)}</td>
                 <td>{net === undefined ? "-" : addresses(net.length)}</td>
