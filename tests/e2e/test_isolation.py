@@ -183,7 +183,7 @@ async def keeps_secrets(pair: Pair) -> None:
     told = await confide(pair, custom)
     admin = cloud.config.admin_token.read_text().strip()
     words = [*told.words.values(), PASSWORD, cloud.user("spy")["secret"], arm.headers["Authorization"].split()[1], said]
-    assert len(set(words)) == len(words)
+    assert min(map(len, words)) > 12, "none is there by chance"
     running = asyncio.create_task(pair.run("vm-1", f"echo {said}; sleep 2"))
     await asyncio.sleep(1)
     looked, found = processes(cloud, [*words, told.typed, custom, admin])
