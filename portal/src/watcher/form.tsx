@@ -3,8 +3,10 @@
 import { Button, Spinner } from "@fluentui/react-components";
 import { useState, type ReactNode } from "react";
 
+import { nameOf } from "../arm/ids";
 import { DropdownField } from "../forms/fields";
 import { Empty, Failure, Loading } from "../shell/Blade";
+import { groupOf } from "../topology/model";
 import { useMachines, type Machine } from "./machines";
 
 /** The machines, once they are known; `machine` is the id that a link named. */
@@ -17,7 +19,7 @@ export function WithMachines({ children }: { children: (machines: readonly Machi
 }
 
 export function MachineField({ label, machines, value, onChange }: { label: string; machines: readonly Machine[]; value: string | undefined; onChange: (id: string) => void }): ReactNode {
-  const choices = machines.map((machine) => ({ value: machine.id, text: machine.name }));
+  const choices = machines.map((machine) => ({ value: machine.id, text: machine.name, about: nameOf(groupOf(machine.id)) }));
   return <DropdownField label={label} required value={value} choices={choices} placeholder="Select a virtual machine" onChange={onChange} />;
 }
 
