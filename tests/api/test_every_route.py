@@ -20,6 +20,7 @@ from api.surface import EXAMPLES, MORE, Asked, absolute, derived, filled, surfac
 from azlan.arm.registry import GROUP_TYPE, Registry
 from azlan.arm.resource import Principal, Reference, ResourceType
 from azlan.arm.roles import BUILT_IN, Role
+from azlan.services import portal
 from client import ArmClient
 from kit import Cloud, cloud
 
@@ -115,14 +116,46 @@ async def test_nothing_answers_without_a_token_that_is_not_meant_to(everything: 
         path, methods = str(getattr(route, "path", "")), getattr(route, "methods", None)
         if path.startswith(opened) or not path or methods is None:
             continue
-        if getattr(route, "endpoint", None) is not None and "portal" in str(getattr(route.endpoint, "__module__", "")):
-            continue  # pages, and a session of their own: test_portal asks who may see what
+        if path in PORTAL_PAGES or path.startswith("/portal/"):
+            continue  # open pages, and a session of their own: the test below
         for method in methods - {"HEAD"}:
             for headers in ({}, everything.arm.headers | {"Authorization": "Bearer nonsense"}):
                 answer = await everything.arm.http.request(method, path.replace("{name}", "owner"), headers=headers)
                 assert answer.status_code == 401, f"{method} {path}"
                 asked += 1
     assert asked >= 10
+
+
+PORTAL_PAGES = ("/", *(f"/{name}{below}" for name in portal.PAGES for below in ("", "/{path:path}")))
+"""One page for all addresses, the same for everybody."""
+PORTAL_OPEN = {"/portal/assets/{name}", "/portal/signin", "/portal/signin/callback", "/portal/violations"}
+"""Besides the pages: what a browser needs before it has a session. Reports are read by a session alone."""
+PORTAL_GUARDED = {
+    "/portal/signout", "/portal/session", "/portal/types", "/portal/arm/{path:path}", "/portal/bastion/tickets",
+}  # fmt: skip
+
+
+async def test_portal_gives_nothing_away(everything: Cloud) -> None:
+    """Its pages are open and hold nothing of the cloud; whoever has no session of the portal, even an owner with a token,
+    sees no more."""
+    routes = [
+        (str(getattr(route, "path", "")), getattr(route, "methods", None)) for route in everything.process.asgi.routes
+    ]
+    ours = [(path, methods) for path, methods in routes if path in PORTAL_PAGES or path.startswith("/portal/")]
+    ours = [(path, methods) for path, methods in ours if methods is not None]  # but for the websocket
+    assert {path for path, _ in ours} <= {*PORTAL_PAGES} | PORTAL_OPEN | PORTAL_GUARDED
+    secrets = [everything.arm.subscription, everything.arm.group, everything.arm.headers["Authorization"][7:], "vnet-1"]
+    secrets += [entry.object_id for entry in everything.process.identity.directory.entries()]
+    own = {"X-Azlan-Portal": "1", "Sec-Fetch-Site": "same-origin"}
+    for path, methods in ours:
+        at = path.replace("{path:path}", everything.arm.id(f"{VNETS}/vnet-1").lstrip("/")).replace("{name}", "a.js")
+        for method in methods:
+            for headers in ({}, everything.arm.headers, own, {**own, **everything.arm.headers}):
+                answer = await everything.arm.http.request(method, at, headers=headers)
+                shown = answer.text.replace(at, "")
+                assert not [secret for secret in secrets if secret in shown], f"{method} {path}"
+                if path in PORTAL_GUARDED or (path == "/portal/violations" and method != "POST"):
+                    assert answer.status_code in (401, 403), f"{method} {path}: {answer.status_code}"
 
 
 async def test_bearer_of_no_role_is_refused_everywhere(everything: Cloud) -> None:
