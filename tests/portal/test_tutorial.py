@@ -239,6 +239,10 @@ def look_around(there: Visit) -> None:
     page.get_by_role("link", name="test-rg", exact=True).click()
     expect(page.get_by_role("main").get_by_role("link", name="vm-2", exact=True)).to_be_visible()
     there.picture("tutorial-17-group")
+    page.get_by_role("navigation", name="Menu of test-rg").get_by_role("link", name="Diagram").click()
+    for name in ("vm-1", "vm-2"):
+        expect(page.get_by_role("main").get_by_text(name, exact=True).first).to_be_visible()
+    there.picture("tutorial-17-topology")
 
 
 def clean_up(there: Visit) -> None:
