@@ -141,8 +141,9 @@ class Visit:
         self.page.screenshot(path=file)
         return file
 
-    def axe(self) -> list[str]:
-        """What axe finds wrong with the page as it is. Chromium's devtools inject it: the policy allows no foreign script."""
+    def axe(self, *rules: str) -> list[str]:
+        """What axe finds wrong with the page as it is, by some rules or by all. Chromium's devtools inject it: the
+        policy allows no foreign script."""
         source = build_module().axe().read_text()
         session = self.context.new_cdp_session(self.page)
         session.send("Page.enable")
@@ -150,7 +151,8 @@ class Visit:
         world = session.send("Page.createIsolatedWorld", {"frameId": tree["frameTree"]["frame"]["id"]})
         where = world["executionContextId"]
         session.send("Runtime.evaluate", {"expression": source, "contextId": where})
-        run = "axe.run(document, {resultTypes: ['violations']}).then(found => JSON.stringify(found.violations))"
+        asked: dict[str, Any] = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        run = f"axe.run(document, {json.dumps(asked)}).then(found => JSON.stringify(found.violations))"
         answer = session.send(
             "Runtime.evaluate", {"expression": run, "contextId": where, "awaitPromise": True, "returnByValue": True}
         )
