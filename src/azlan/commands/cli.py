@@ -286,6 +286,7 @@ def add_user(
     if service_principal:
         typer.echo(f"  az login --service-principal -u {made['applicationId']} -p <password> --tenant {made['tenant']}")
     else:
+        typer.echo(f"  {config.endpoint}/          the portal, in a browser")
         typer.echo("  az login                        opens the browser")
         typer.echo("  az login --use-device-code      from a terminal without one")
         typer.echo(f'  eval "$(azlan env --adfs)"; az login -u {made["name"]} -p <password>')
@@ -347,6 +348,7 @@ def _welcome(config: Config) -> None:
     typer.echo(f"Azlan is up: {config.endpoint}  ({config.engine}, {config.machines})\n")
     told = (
         (f'eval "$(azlan env{state})"', "point az and the SDKs of this shell here"),
+        (f"azlan user add NAME{state}", "someone who may sign in to the portal, at that address"),
         (f"azlan tutorial{state}", "two peered networks, two machines, one ping"),
         (f"azlan down{state}", "stop; the state stays"),
     )
