@@ -21,6 +21,7 @@ BENCHMARKS = {
     "start": "`azlan up` to its first answer, with 0 and 10,000 resources",
     "api": "GET, PUT and lists beside a bare application",
     "machines": "a machine's PUT to its SSH banner, and memory",
+    "portal": "lists of 2,000 resources in a browser beside an empty cloud's",
     "tutorial": "CPU of Azlan over that of az",
 }
 PRIVILEGED = ("packets", "rules", "apply", "machines", "tutorial")
