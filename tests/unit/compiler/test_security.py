@@ -127,3 +127,10 @@ def test_rules_stand_in_the_order_of_their_priorities() -> None:
     part = rule_set(SecurityGroup("/g", rules))
     assert [rule.name for rule in part.inbound] == ["a", "b", "c"]
     assert [rule.name for rule in part.outbound] == ["o"]
+
+
+def test_ports_are_kept_however_many_and_any_port_is_none() -> None:
+    many = tuple((port, port) for port in range(10, 20))
+    for ports, kept in ((many, many), ((*many, (0, 65535)), ())):
+        rule = Rule("r", 100, "Inbound", True, "Tcp", ("*",), ("*",), ports, ports)
+        assert (security_rule(rule).source_ports, security_rule(rule).destination_ports) == (kept, kept)
