@@ -66,6 +66,18 @@ def build(cloud: Standing, group: str, words: str = "") -> Estate:
     return run(lambda: _build(cloud, group, words))
 
 
+def remove(cloud: Standing, group: str, *paths: str) -> None:
+    """Delete some of a group's resources, one after the other."""
+
+    async def work() -> None:
+        async with cloud.client() as arm:
+            arm.group = group
+            for path in paths:
+                await arm.delete(path)
+
+    run(work)
+
+
 async def _build(cloud: Standing, group: str, words: str) -> Estate:
     async with cloud.client() as arm:
         arm.group = group
@@ -128,6 +140,7 @@ def pages(there: Visit, made: Estate) -> Iterator[str]:
     page = there.page
     there.open("/")
     page.get_by_role("button", name="Show portal menu").click()
+    page.mouse.move(0, 0)  # away from the button and its tooltip
     listed = page.get_by_role("navigation", name="Portal menu").get_by_role("link")
     tools = [href for href in _addresses(listed) if href.startswith("/tools/")]
     for path in ("/", "/create", "/browse/all", *_some_lists()):
