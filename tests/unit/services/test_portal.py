@@ -336,7 +336,9 @@ async def test_a_new_build_is_served_without_a_restart(tmp_path: Path) -> None:
     assert bytes(bundle.page().body) == b"two"
 
 
-@pytest.mark.parametrize("path", ["/", "/resource/subscriptions/x", "/browse/all", "/create", "/create/x", "/tools/topology"])
+@pytest.mark.parametrize(
+    "path", ["/", "/resource/subscriptions/x", "/browse/all", "/create", "/create/x", "/tools/topology"]
+)
 async def test_pages_are_served_under_one_name(made: Cloud, path: str) -> None:
     async with browser(made) as http:
         assert "content-security-policy" in (await http.get(path)).headers
