@@ -57,7 +57,8 @@ def cloud() -> Iterator[Standing]:
         yield up
 
 
-@pytest.fixture(scope="session")
+# For a file alone: an event loop runs in this thread for as long as Playwright is up, and no other file's tests could have theirs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program is not None, "there is no Chromium on this computer: apt-get install chromium"
