@@ -57,7 +57,7 @@ def cloud() -> Iterator[Standing]:
         yield up
 
 
-# For a file alone: an event loop runs in this thread for as long as Playwright is up, and no other file's tests could have theirs.
+# For a file alone: Playwright keeps an event loop in this thread, beside which the tests of other files could have none.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
