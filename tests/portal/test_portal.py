@@ -209,6 +209,26 @@ def test_the_portal_is_usable_by_keyboard(visit: Make) -> None:
     expect(name).to_have_value("by-keyboard")
 
 
+_AT_FIRST_SIGHT = """
+new MutationObserver((_, observer) => {
+  if (document.querySelector("header") === null || !location.pathname.startsWith("/browse")) return;
+  observer.disconnect();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "/", code: "Slash", altKey: true, bubbles: true}));
+}).observe(document, {childList: true, subtree: true});
+"""
+
+
+def test_the_search_takes_the_first_key_once_it_is_seen(visit: Make) -> None:
+    """The key is pressed in the same task that shows the header: nobody is faster."""
+    there = visit()
+    there.open("/")
+    there.context.add_init_script(_AT_FIRST_SIGHT)
+    page = there.open("/browse/all")
+    expect(page.get_by_role("combobox", name="Search resources")).to_be_focused()
+    page.keyboard.type("resource groups")
+    expect(page.get_by_role("option", name="Resource groups")).to_be_visible()
+
+
 def test_signing_out_leaves_nothing_behind(visit: Make) -> None:
     there = visit()
     page = there.open("/")

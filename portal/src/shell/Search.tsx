@@ -2,7 +2,7 @@
 
 import { Input } from "@fluentui/react-components";
 import { Search20Regular } from "@fluentui/react-icons";
-import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 
 import { get, list, type Resource } from "../arm/client";
 import { useLoaded } from "../arm/hooks";
@@ -34,7 +34,8 @@ export function Search(): ReactNode {
   const hits = [...services, ...resources];
   const chosen = Math.min(at, hits.length - 1);
 
-  useEffect(() => {
+  // In the same task that shows the box: a key pressed as soon as it is seen must not be lost.
+  useLayoutEffect(() => {
     const shortcut = (event: globalThis.KeyboardEvent): void => {
       const typing = event.target instanceof HTMLElement && event.target.closest("input,textarea,[contenteditable]");
       if ((event.key === "/" && event.altKey) || (event.key === "/" && !typing && !event.ctrlKey)) {
