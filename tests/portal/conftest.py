@@ -1,4 +1,4 @@
-"""A browser, and a cloud for it: `azlan up` with the model engine on loopback, one for all tests; a user and a page each.
+"""A browser, and a cloud for it: `azlan up` with the model engine on loopback, one for each file; a user and a page each.
 
 test ── Playwright ── the system's Chromium ── HTTPS ── control process
 Every page is watched: a violation of the portal's policy, an uncaught error or a request to anybody else fails its test.
@@ -49,7 +49,8 @@ def build_module() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="session")
+# For a file alone: what is in a list must not depend on which files' tests ran before.
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Standing]:
     """A cloud on the model engine, without any privilege; it has the bundle of the sources as they are."""
     build_module().build()

@@ -156,6 +156,8 @@ def provider(group: str, kind: str, name: str) -> str:
 def test_a_security_rule_is_added_edited_and_deleted(visit: Make) -> None:
     there = visit()
     page = there.open("/")
+    # One name in two groups: the list of choices says which is which.
+    make_network(there, "rules-too-rg", "vnet-1", "10.9")
     make_network(there, "rules-rg", "vnet-1")
     group = make(there, provider("rules-rg", "networkSecurityGroups", "nsg-1"), {})
     there.open(f"/resource{group}")
@@ -201,7 +203,7 @@ def test_a_security_rule_is_added_edited_and_deleted(visit: Make) -> None:
     page.get_by_role("navigation", name="Menu of nsg-1").get_by_role("link", name="Subnets").click()
     page.get_by_role("button", name="Associate").click()
     form = page.get_by_role("dialog", name="Associate subnet")
-    choose(form, "Virtual network", "vnet-1")
+    choose(form, "Virtual network", "vnet-1 rules-rg")
     choose(form, "Subnet", "subnet-1")
     form.get_by_role("button", name="OK").click()
     expect(row(page, "Subnets", "subnet-1")).to_contain_text("10.0.0.0/24")
