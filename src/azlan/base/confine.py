@@ -58,6 +58,8 @@ def needed_by_python() -> tuple[str, ...]:
     """The paths this interpreter, its environment and this code are read from."""
     paths = {Path(p).resolve() for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)}
     paths |= {Path(sys.prefix), Path(sys.executable).resolve().parent.parent, _SOURCE}
+    # Packages elsewhere, that a .pth file names; not the rest of sys.path, the current directory among it.
+    paths |= {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages")}
     outermost = [p for p in paths if p.exists() and not any(q in p.parents for q in paths)]
     return tuple(sorted(str(p) for p in outermost if p != Path("/usr")))
 
