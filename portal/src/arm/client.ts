@@ -56,14 +56,15 @@ export async function get<T = Resource>(path: string, asked: Asked = {}): Promis
   return (await answer.json()) as T;
 }
 
-/** All pages of a list. */
-export async function list<T = Resource>(path: string, asked: Asked = {}): Promise<T[]> {
+/** All pages of a list; `onPage` is told what there is so far, while more is to come. */
+export async function list<T = Resource>(path: string, asked: Asked = {}, onPage?: (soFar: T[]) => void): Promise<T[]> {
   const found: T[] = [];
   let next: string | undefined = address(path, asked);
   while (next !== undefined) {
     const page = (await (await read(next, asked.signal)).json()) as { value: T[]; nextLink?: string };
     found.push(...page.value);
     next = page.nextLink === undefined ? undefined : here(page.nextLink);
+    if (next !== undefined) onPage?.([...found]);
   }
   return found;
 }

@@ -12,16 +12,19 @@ export interface Loaded<T> {
   readonly data: T | undefined;
   readonly error: Error | undefined;
   readonly loading: boolean;
+  /** `data` is a beginning: the rest is on its way. */
+  readonly partial?: boolean;
   reload(): void;
 }
 
 const UNDER_WAY = new Set(["Creating", "Updating", "Deleting", "Accepted", "Running"]);
 const AGAIN = 1500;
 
-/** The answer of `load`, which is run anew whenever `key` changes; undefined keys load nothing. */
-export function useLoaded<T>(key: string | undefined, load: (signal: AbortSignal) => Promise<T>, touched?: (id: string) => boolean): Loaded<T> {
+/** The answer of `load`, which is run anew whenever `key` changes; undefined keys load nothing. A beginning that `load` hands
+ * to `partly` is shown until the whole is there, unless an earlier whole answer is. */
+export function useLoaded<T>(key: string | undefined, load: (signal: AbortSignal, partly: (beginning: T) => void) => Promise<T>, touched?: (id: string) => boolean): Loaded<T> {
   const [round, setRound] = useState(0);
-  const [state, setState] = useState<{ key?: string; data?: T; error?: Error; loading: boolean }>({ loading: true });
+  const [state, setState] = useState<{ key?: string; data?: T; error?: Error; loading: boolean; partial?: boolean }>({ loading: true });
   const latest = useRef({ load, touched });
   latest.current = { load, touched };
   const reload = useCallback(() => setRound((before) => before + 1), []);
@@ -29,7 +32,11 @@ export function useLoaded<T>(key: string | undefined, load: (signal: AbortSignal
     if (key === undefined) return;
     const abort = new AbortController();
     setState((before) => (before.key === key && before.data !== undefined ? { ...before, loading: true } : { key, loading: true }));
-    latest.current.load(abort.signal).then(
+    const partly = (data: T): void => {
+      if (abort.signal.aborted) return;
+      setState((before) => (before.key === key && before.data !== undefined && before.partial !== true ? before : { key, data, loading: true, partial: true }));
+    };
+    latest.current.load(abort.signal, partly).then(
       (data) => !abort.signal.aborted && setState({ key, data, loading: false }),
       (error: unknown) => !abort.signal.aborted && setState({ key, error: error as Error, loading: false }),
     );
@@ -49,7 +56,7 @@ export function useLoaded<T>(key: string | undefined, load: (signal: AbortSignal
     };
   }, [reload]);
   const current = state.key === key;
-  return { data: current ? state.data : undefined, error: current ? state.error : undefined, loading: state.loading, reload };
+  return { data: current ? state.data : undefined, error: current ? state.error : undefined, loading: state.loading, partial: current && state.partial === true, reload };
 }
 
 /** A resource; while its provisioning goes on it is read again and again. */

@@ -18,6 +18,8 @@ import { Grid, type GridColumn } from "./Grid";
 export function ResourceList(props: {
   label: string;
   resources: readonly Resource[];
+  /** These are a beginning: the rest is on its way. */
+  more?: boolean;
   /** The one type of all rows; undefined for a list of all types. */
   type?: string;
   /** Within a group its column says nothing. */
@@ -26,7 +28,7 @@ export function ResourceList(props: {
   onPick?: (picked: ReadonlySet<string>) => void;
   empty?: ReactNode;
 }): ReactNode {
-  const { label, resources, type, withGroup = true, picked, onPick, empty } = props;
+  const { label, resources, more = false, type, withGroup = true, picked, onPick, empty } = props;
   const { query } = useAddress();
   const locationName = useLocationName();
   const columns = useColumns(type, withGroup, locationName);
@@ -66,7 +68,7 @@ export function ResourceList(props: {
         )}
       </div>
       <p className="count" role="status">
-        {shown.length === resources.length ? `Showing ${shown.length} of ${resources.length} records.` : `Showing ${shown.length} of ${resources.length} records, filtered.`}
+        {`Showing ${shown.length} of ${more ? "more than " : ""}${resources.length} records${shown.length === resources.length ? "" : ", filtered"}.`}
       </p>
       <Grid
         label={label}

@@ -25,7 +25,16 @@ export function Browse({ type }: { type: string }): ReactNode {
   const can = useCan(scope);
   const found = useLoaded<Resource[]>(
     all || declared !== undefined ? `browse ${type}` : undefined,
-    async (signal) => (await Promise.all(subscriptions.map(({ subscriptionId }) => list<Resource>(listPath(subscriptionId, type), { signal })))).flat(),
+    async (signal, partly) => {
+      const soFar: Resource[][] = subscriptions.map(() => []);
+      const pages = subscriptions.map(({ subscriptionId }, n) =>
+        list<Resource>(listPath(subscriptionId, type), { signal }, (beginning) => {
+          soFar[n] = beginning;
+          partly(soFar.flat());
+        }),
+      );
+      return (await Promise.all(pages)).flat();
+    },
     () => true,
   );
   const chosen = useMemo(() => (found.data ?? []).filter((row) => picked.has(row.id.toLowerCase())), [found.data, picked]);
@@ -60,6 +69,7 @@ export function Browse({ type }: { type: string }): ReactNode {
         <ResourceList
           label={title}
           resources={found.data}
+          more={found.partial === true}
           {...(all ? {} : { type: declared!.type })}
           picked={picked}
           onPick={setPicked}
