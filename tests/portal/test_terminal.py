@@ -326,6 +326,11 @@ def test_a_network_without_bastion_says_what_to_do_and_has_a_form_for_it(visit: 
     page.get_by_label("Open in new browser tab").uncheck()
     page.get_by_role("button", name="Connect", exact=True).click()
     expect(page.get_by_text("The value must not be empty.")).to_be_visible()
+    choose(page, "SSH Private Key from Local File")
+    page.get_by_label("Local File").set_input_files({"name": "key", "mimeType": "", "buffer": bytes(32 * 1024 + 1)})
+    expect(page.get_by_text("This file is too large to be a private key.")).to_be_visible()
+    choose(page, "Password")
+    assert there.axe("label") == []
     connect(page)
     expect(page.get_by_role("alert")).to_contain_text("The Bastion host does not run")
     there.arm("POST", f"{vm.removeprefix(there.subscription)}/powerOff", None, "2024-07-01")

@@ -160,7 +160,7 @@ function KeyFile({ onRead, error }: { onRead: (text: string) => void; error: str
   const said = wrong || error;
   return (
     <Field className="field" orientation="horizontal" required label="Local File" {...(said ? { validationMessage: said, validationState: "error" as const } : {})}>
-      <input type="file" onChange={(event) => read(event.target.files?.[0])} />
+      {(named) => <input type="file" {...named} onChange={(event) => read(event.target.files?.[0])} />}
     </Field>
   );
 }
