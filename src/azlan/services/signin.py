@@ -137,7 +137,8 @@ class SignIn:
             return aadsts.locked()
 
     def _check_redirect(self, asked: Mapping[str, str], client: str) -> None:
-        """Native clients are sent to loopback alone, the portal to our own origin."""
+        """Native clients are sent to loopback alone, the portal to our own origin. [::1] is no loopback here, as in
+        Microsoft Entra ID (and no policy could name it: CSP knows no IPv6 addresses)."""
         redirect = asked.get("redirect_uri", "")
         try:
             parts = urlsplit(redirect)
@@ -146,7 +147,7 @@ class SignIn:
             raise aadsts.wrong_redirect(redirect, client) from error
         clean = not parts.username and not parts.password and not parts.fragment
         own = f"{parts.scheme}://{parts.netloc}" == self.endpoint
-        loopback = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        loopback = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1")
         if not clean or not (own if client == PORTAL else loopback):
             raise aadsts.wrong_redirect(redirect, client)
 
@@ -248,7 +249,7 @@ def _page(title: str, body: str, status: int = 200, nonce: str | None = None) ->
     # form-action names loopback because browsers apply it to the redirect that answers a form as well.
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; "
-        "frame-ancestors 'none'; form-action 'self' http://localhost:* http://127.0.0.1:* http://[::1]:*"
+        "frame-ancestors 'none'; form-action 'self' http://localhost:* http://127.0.0.1:*"
     )
     return HTMLResponse(
         document,

@@ -74,6 +74,7 @@ async def test_the_portal_comes_back_to_our_own_origin(tenant: Tenant) -> None:
         "javascript:alert(1)",
         "http://localhost:99999",
         "//localhost:1",
+        "http://[::1]:1/",
         "",
     ],
 )
