@@ -36,7 +36,7 @@ test: packages ## Everything, real packets and the tutorial end to end included 
 	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
-	@$(BIN)/python -m pytest tests -m "root or az" --durations=10
+	@$(BIN)/python -m pytest tests -m "root or az" --quiet --numprocesses auto --dist loadfile --durations=10
 
 # The type checker runs beside the tests: it takes one core and most of the time that lint takes.
 check: .venv/development.stamp ## What needs no privilege: style, types, layers, unit tests, scenarios on the model engine

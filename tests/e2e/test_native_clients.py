@@ -60,7 +60,13 @@ async def az(session: Session, *words: str) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_heed_interrupts,
     )
+
+
+def _heed_interrupts() -> None:
+    """Tests that a shell runs in the background ignore Ctrl + C, and so would the az that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def named(port: int) -> str:
