@@ -81,13 +81,17 @@ async def tunnels(session: Session, bastion: list[str]) -> None:
     port = free_port()
     process = await az(session, *bastion[:2], "tunnel", *bastion[2:], "--resource-port", "22", "--port", str(port))
     assert process.stderr is not None
-    async with asyncio.timeout(120):
-        while b"Tunnel is ready" not in (line := await process.stderr.readline()):
-            assert line, "az ended"
-        assert await asyncio.gather(named(port), named(port)) == ["vm-b", "vm-b"]
-        assert await named(port) == "vm-b"
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+    try:
+        async with asyncio.timeout(120):
+            while b"Tunnel is ready" not in (line := await process.stderr.readline()):
+                assert line, "az ended"
+            assert await asyncio.gather(named(port), named(port)) == ["vm-b", "vm-b"]
+            assert await named(port) == "vm-b"
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def logs_in(session: Session, bastion: list[str], arm: ArmClient, folder: Path) -> None:
