@@ -190,6 +190,34 @@ async def in_guest(arm: ArmClient, machine: str, script: str) -> str:
     return message.partition("[stdout]\n")[2].partition("\n[stderr]")[0].strip()
 
 
+async def make_bastion(arm: ArmClient, vnet: str, sku: str = "Standard", **properties: Any) -> None:
+    """A Bastion host, with its public IP, in a network that has its subnet."""
+    address = {
+        "location": "eastus2",
+        "sku": {"name": "Standard"},
+        "properties": {"publicIPAllocationMethod": "Static"},
+    }
+    await arm.put("Microsoft.Network/publicIPAddresses/ip", address)
+    below = arm.id("Microsoft.Network")
+    config = {
+        "subnet": {"id": f"{below}/virtualNetworks/{vnet}/subnets/AzureBastionSubnet"},
+        "publicIPAddress": {"id": f"{below}/publicIPAddresses/ip"},
+    }
+    host = {"ipConfigurations": [{"name": "c", "properties": config}], **properties}
+    body = {"location": "eastus2", "sku": {"name": sku}, "properties": host}
+    await arm.put("Microsoft.Network/bastionHosts/bastion", body)
+
+
+async def let_in(arm: ArmClient, machine: str, public: str) -> None:
+    """Have a guest's azureuser log in by the key whose public half is given."""
+    folder = "install -d -m 700 -o azureuser ~azureuser/.ssh"
+    await in_guest(
+        arm,
+        machine,
+        f"{folder} && echo '{public}' > ~azureuser/.ssh/authorized_keys && chown azureuser ~azureuser/.ssh/*",
+    )
+
+
 async def insist(arm: ArmClient, method: str, path: str, body: Any = None, seconds: float = 20.0) -> httpx.Response:
     """A request that is sent again while nobody answers: what a client does whose server starts anew."""
     async with asyncio.timeout(seconds):

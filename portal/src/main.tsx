@@ -2,6 +2,8 @@
 
 import "@fontsource-variable/open-sans/wght.css";
 import "./shell/shell.css";
+import "./pages/pages.css";
+import "./forms/forms.css";
 
 import { createDOMRenderer, FluentProvider, RendererProvider, Spinner } from "@fluentui/react-components";
 import { StrictMode, useEffect, useState, type ReactNode } from "react";

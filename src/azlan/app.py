@@ -76,11 +76,10 @@ BASTION = "Microsoft.Network/bastionHosts"
 _DEFINITIONS = "/providers/Microsoft.Authorization/roleDefinitions"
 _TALKATIVE = {
     "asyncssh": logging.WARNING,
-    "sqlalchemy": logging.WARNING,
     "uvicorn": logging.INFO,
     "websockets": logging.INFO,
 }
-"""Libraries that write down, at debug level, what goes through them: statements' parameters, frames with what is typed."""
+"""Libraries that write down, at debug level, what goes through them: frames with what is typed."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 from azlan.commands.azure_cli import Session, open_session
 from client import ArmClient
 from network import template
-from standing import PASSWORD, free_port, in_guest, short_folder, standing
+from standing import PASSWORD, free_port, let_in, make_bastion, short_folder, standing
 
 pytestmark = [pytest.mark.root, pytest.mark.az]
 
@@ -35,20 +35,7 @@ async def build(arm: ArmClient) -> None:
         "parameters": {"password": {"value": PASSWORD}},
     }
     await arm.put("Microsoft.Resources/deployments/network", {"properties": properties})
-    address = {
-        "location": "eastus2",
-        "sku": {"name": "Standard"},
-        "properties": {"publicIPAllocationMethod": "Static"},
-    }
-    await arm.put("Microsoft.Network/publicIPAddresses/ip", address)
-    below = arm.id("Microsoft.Network")
-    config = {
-        "subnet": {"id": f"{below}/virtualNetworks/v/subnets/AzureBastionSubnet"},
-        "publicIPAddress": {"id": f"{below}/publicIPAddresses/ip"},
-    }
-    host = {"ipConfigurations": [{"name": "c", "properties": config}], "enableTunneling": True}
-    body = {"location": "eastus2", "sku": {"name": "Standard"}, "properties": host}
-    await arm.put("Microsoft.Network/bastionHosts/bastion", body)
+    await make_bastion(arm, "v", enableTunneling=True)
 
 
 async def az(session: Session, *words: str) -> asyncio.subprocess.Process:
@@ -100,12 +87,7 @@ async def logs_in(session: Session, bastion: list[str], arm: ArmClient, folder: 
     key.write_private_key(str(file))
     file.chmod(0o600)
     public = key.export_public_key().decode().strip()
-    place = "install -d -m 700 -o azureuser ~azureuser/.ssh"
-    await in_guest(
-        arm,
-        "vm-b",
-        f"{place} && echo '{public}' > ~azureuser/.ssh/authorized_keys && chown azureuser ~azureuser/.ssh/*",
-    )
+    await let_in(arm, "vm-b", public)
     options = ["--auth-type", "ssh-key", "--username", "azureuser", "--ssh-key", str(file)]
     process = await az(session, *bastion[:2], "ssh", *bastion[2:], *options, "--", "hostname; exit 7")
     async with asyncio.timeout(120):

@@ -22,9 +22,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from azlan.machines import bastion_wire
 from azlan.machines.places import bastion_socket
-from client import ArmClient
 from network import template
-from standing import PASSWORD, Standing, in_guest, short_folder, standing
+from standing import PASSWORD, Standing, let_in, make_bastion, short_folder, standing
 
 from .conftest import Visit, build_module, visitors
 
@@ -70,31 +69,9 @@ async def make_network(cloud: Standing, key: asyncssh.SSHKey) -> None:
             "parameters": {"password": {"value": PASSWORD}},
         }
         await arm.put("Microsoft.Resources/deployments/network", {"properties": deployment})
-        await make_bastion(arm)
+        await make_bastion(arm, "vnet-1", "Basic")
         public = key.export_public_key().decode().strip()
-        folder = "install -d -m 700 -o azureuser ~azureuser/.ssh"
-        await in_guest(
-            arm,
-            "vm-1",
-            f"{folder} && echo '{public}' > ~azureuser/.ssh/authorized_keys && chown azureuser ~azureuser/.ssh/*",
-        )
-
-
-async def make_bastion(arm: ArmClient) -> None:
-    address = {
-        "location": "eastus2",
-        "sku": {"name": "Standard"},
-        "properties": {"publicIPAllocationMethod": "Static"},
-    }
-    await arm.put("Microsoft.Network/publicIPAddresses/ip", address)
-    below = arm.id("Microsoft.Network")
-    config = {
-        "subnet": {"id": f"{below}/virtualNetworks/vnet-1/subnets/AzureBastionSubnet"},
-        "publicIPAddress": {"id": f"{below}/publicIPAddresses/ip"},
-    }
-    properties = {"ipConfigurations": [{"name": "c", "properties": config}]}
-    body = {"location": "eastus2", "sku": {"name": "Basic"}, "properties": properties}
-    await arm.put("Microsoft.Network/bastionHosts/bastion", body)
+        await let_in(arm, "vm-1", public)
 
 
 @pytest.fixture(scope="module")

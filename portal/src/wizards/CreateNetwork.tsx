@@ -10,7 +10,8 @@ import { groupError, GroupField, RegionField, SubscriptionField } from "../forms
 import { Wizard } from "../forms/Wizard";
 import { Loading } from "../shell/Blade";
 import { browsePath } from "../shell/router";
-import { inGroup, names, TagFields, tagsError, tagsOf, tagsReview, useAll, useProject, useProjectReview, type Project } from "./basics";
+import { tagsError, tagsOf } from "../forms/tags";
+import { inGroup, names, TagFields, tagsReview, useAll, useProject, useProjectReview, type Project } from "./basics";
 import { deploymentSteps, idIn, validateDeployment, type Planned, type Wanted } from "./deployment";
 import { AddressSpaces } from "./network/AddressSpaces";
 import { BASTION_SUBNET, networkProperties, prefixOf, propose, spacesError, withBastion, withoutBastion, type Space } from "./network/plan";

@@ -261,15 +261,21 @@ class Forward:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            session, bearer = await self._portal.authorization(request)
-        except ArmError as error:
-            await refused(error)(scope, receive, send)
+        allowed = await self.allowed(scope, receive, send)
+        if allowed is None:
             return
+        session, bearer = allowed
         path = scope["path"].removeprefix(self._prefix)
         raw = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].removeprefix(self._prefix.encode())
         await self.forward(scope, path, raw, bearer, receive, self._watching(session, send))
+
+    async def allowed(self, scope: Scope, receive: Receive, send: Send) -> tuple[Session, str] | None:
+        """The session of a request and a token for it; None where it was refused, and has its answer."""
+        try:
+            return await self._portal.authorization(Request(scope, receive))
+        except ArmError as error:
+            await refused(error)(scope, receive, send)
+            return None
 
     async def forward(
         self, scope: Scope, path: str, raw: bytes, bearer: str, receive: Receive, send: Send, more: Scope | None = None
@@ -297,12 +303,10 @@ class Tickets(Forward):
         super().__init__(portal, app, "/portal/bastion")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            session, bearer = await self._portal.authorization(request)
-        except ArmError as error:
-            await refused(error)(scope, receive, send)
+        allowed = await self.allowed(scope, receive, send)
+        if allowed is None:
             return
+        session, bearer = allowed
         body = bytearray()
 
         async def listening(message: Message) -> None:

@@ -1,7 +1,7 @@
 // What a virtual machine is made of: security group, public address, network where they are new; interface; machine.
 
 import type { Json, Resource } from "../../arm/client";
-import { tagsOf } from "../basics";
+import { tagsOf } from "../../forms/tags";
 import { idIn, Secret, type Planned, type Wanted } from "../deployment";
 import { fresh, NONE, pickedId, type Pick } from "../pick";
 import { addressSku, INTERFACE, MACHINE, NETWORK, PUBLIC_IP, SECURITY_GROUP } from "../shapes";
