@@ -7,7 +7,7 @@ disagree, one of them is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from azlan.contract import facts
@@ -158,6 +158,28 @@ class Reference:
                 return rule.allow
         return False
 
+    def _service(self, nic: facts.Nic, packet: Packet) -> Drop | None:
+        """Rules that name a platform service's tag may keep a NIC from it; no other rule does."""
+        named = {"169.254.169.254": "azureplatformimds"}
+        if packet.protocol in (6, 17) and packet.destination_port == 53:
+            named["168.63.129.16"] = "azureplatformdns"
+        tag = named.get(str(packet.destination))
+        subnet = self._one(facts.Subnet, nic.subnet)
+        for group, drop in ((nic.security_group, Drop.NIC_OUT), (subnet.security_group, Drop.SUBNET_OUT)):
+            if group is None or tag is None:
+                continue
+            found = self._one(facts.SecurityGroup, group)
+            if found is None:
+                return drop
+            for rule in sorted(found.rules, key=lambda rule: rule.priority):
+                if rule.direction != "Outbound" or tag not in [entry.lower() for entry in rule.destinations]:
+                    continue
+                if self._matches(replace(rule, destinations=("*",)), packet, subnet.vnet):
+                    if rule.allow:
+                        break
+                    return drop
+        return None
+
     def _gates(self, nic: facts.Nic, outbound: bool, packet: Packet, established: bool) -> Drop | None:
         subnet = self._one(facts.Subnet, nic.subnet)
         gates = [
@@ -251,7 +273,7 @@ class Reference:
         if packet.destination.is_multicast or packet.destination == IPv4Address("255.255.255.255"):
             return Fate(Drop.MULTICAST)
         if packet.destination in PLATFORM:
-            return Fate(None if own else Drop.SPOOFED)
+            return Fate(self._service(nic, packet) if own else Drop.SPOOFED)
         subnet = self._one(facts.Subnet, nic.subnet)
         for prefix in subnet.prefixes:
             if IPv4Address(nic.ip_configs[0].address) in IPv4Network(prefix):

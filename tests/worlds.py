@@ -36,8 +36,9 @@ FAR = (
     *("8.8.8.8", "203.0.113.200", "10.9.9.9", "172.31.0.9", "192.168.200.1", "169.254.7.7", "240.0.0.1"),
     *("127.0.0.1", "198.18.0.9", "25.5.0.1", "40.108.3.3"),
 )
+PLATFORM = ("168.63.129.16", "169.254.169.254")
 SPECIAL = (
-    *("168.63.129.16", "169.254.169.254", "224.0.0.5", "255.255.255.255", "10.0.0.1", "10.1.0.1"),
+    *(*PLATFORM, "224.0.0.5", "255.255.255.255", "10.0.0.1", "10.1.0.1"),
     *("10.0.0.0", "10.0.0.2", "10.0.0.127", "10.0.0.128", "10.1.0.3"),
 )
 PUBLIC = ("203.0.113.1", "203.0.113.2", "198.51.100.3")
@@ -46,7 +47,10 @@ PORT_RANGES = ((22, 22), (53, 80), (443, 5000))
 MANY_RANGES = ((1, 21), (22, 22), (23, 52), (54, 79), (81, 442), (443, 443), (444, 4999), (6000, 65535))
 RULE_PROTOCOLS = ("*", "*", "*", "Tcp", "tcp", "Udp", "Icmp", "Esp", "Ah")
 PROTOCOLS = (*(6,) * 9, *(17,) * 6, *(1,) * 6, 50, 50, 51, 51, 47, 4)
-TAGS = ("*", "*", "VirtualNetwork", "virtualnetwork", "Internet", "AzureLoadBalancer", "Storage")
+TAGS = (
+    *("*", "*", "VirtualNetwork", "virtualnetwork", "Internet", "AzureLoadBalancer", "Storage"),
+    *("AzurePlatformDNS", "azureplatformimds"),
+)
 HOPS = ("VirtualAppliance",) * 4 + ("VnetLocal", "Internet", "None", "VirtualNetworkGateway")
 ANY_PORT = ((0, 65535),)
 
@@ -226,6 +230,10 @@ class Maker:
                 return tuple(self.random.sample(MANY_RANGES, k=self.random.randint(3, 7)))
             return tuple(self.random.sample(PORT_RANGES, k=self.random.randint(1, 2)))
 
+        if self.often(0.15):  # about a platform service, which no other rule concerns
+            tag = self.random.choice(("AzurePlatformDNS", "AzurePlatformIMDS"))
+            ends = (("*",), (tag,), ANY_PORT, ports(0.2))
+            return facts.Rule(f"r{priority}", priority, "Outbound", self.often(0.4), "*", *ends)
         return facts.Rule(
             name=f"r{priority}",
             priority=priority,
@@ -258,7 +266,7 @@ class Maker:
             source = self.address(known)
         protocol = self.random.choice(PROTOCOLS)
         ported = protocol in (6, 17)
-        near = _neighbours(owners, sender) if sender else []
+        near = PLATFORM if self.often(0.1) else _neighbours(owners, sender) if sender else []
         return Flow(
             nic=f"nic:{sender.id if sender else NICS[0]}",
             source=source,

@@ -1,4 +1,5 @@
-"""Security rules and what an address is to a VNet: `VirtualNetwork`, `Internet`, `AzureLoadBalancer`.
+"""Security rules and what an address is to a VNet: `VirtualNetwork`, `Internet`, `AzureLoadBalancer`; and the tags of
+the platform's own services, which are the same to every VNet.
 
 Follows service-tags-overview, network-security-groups-overview and virtual-network-manage-peering (the flags of a
 peering change "the definition of the VirtualNetwork service tag" and nothing else).
@@ -36,6 +37,8 @@ _SERVICE_TAGS = {
     "virtualnetwork": Tag.VIRTUAL_NETWORK,
     "internet": Tag.INTERNET,
     "azureloadbalancer": Tag.LOAD_BALANCER,
+    "azureplatformdns": Tag.PLATFORM_DNS,
+    "azureplatformimds": Tag.PLATFORM_IMDS,
 }
 _PROTOCOLS = {"*": 0, "icmp": 1, "tcp": 6, "udp": 17, "esp": 50, "ah": 51}
 _ANY_PORT = (0, 65535)

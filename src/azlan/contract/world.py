@@ -35,6 +35,11 @@ class Tag(IntFlag):
     """The service tag `AzureLoadBalancer`."""
     WITHHELD = 8
     """Belongs to a connected peer whose half here has `allowVirtualNetworkAccess: false`."""
+    PLATFORM_DNS = 16
+    """The service tag `AzurePlatformDNS`. This one and the next are the same to every VNet, so no `Vnet.tags` has them:
+    see `platform.service_tag`."""
+    PLATFORM_IMDS = 32
+    """The service tag `AzurePlatformIMDS`."""
 
 
 class NextHop(StrEnum):

@@ -1,8 +1,9 @@
 """The model engine: any flow's fate and its reasons, from the World alone, in the order in which a port decides.
 
 A port asks who sends, where to, and only then the rules: sender known and plugged, protocol carried, source its own,
-not multicast; platform addresses (they bypass routes and rules); the gateway; route; who answers there; four gates,
-each independent. Follows the VFP order of virtual-networks-udr-overview and network-security-groups-overview.
+not multicast; platform addresses (past routes, and all rules but those that name them); the gateway; route; who answers
+there; four gates, each independent. Follows the VFP order of virtual-networks-udr-overview and
+network-security-groups-overview.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from azlan.base.nets import Address, address, network
 from azlan.contract.engine import Digest, Drop, Flow, Gate, Report, Verdict
+from azlan.contract.platform import ADDRESSES, service_tag
 from azlan.contract.world import (
     EMPTY,
     AddressSet,
@@ -34,9 +36,6 @@ from azlan.contract.world import (
     part_key,
     root_of,
 )
-
-PLATFORM = frozenset({"168.63.129.16", "169.254.169.254"})
-"""The host's virtual public IP (DNS, DHCP, probes) and the instance metadata service."""
 
 NOT_CARRIED = frozenset({4, 47})
 """IP-in-IP and GRE, which Azure blocks (virtual-networks-faq)."""
@@ -160,7 +159,7 @@ class View:
             return True
         return any(_contains(prefix, ip) for prefix in addresses.prefixes)
 
-    def _matches(self, rule: SecurityRule, packet: Packet, vnet: PartKey) -> bool:
+    def _matches(self, rule: SecurityRule, packet: Packet, vnet: PartKey, service: Tag | None) -> bool:
         if rule.protocol not in (0, packet.protocol):
             return False
         if rule.source_ports or rule.destination_ports:
@@ -170,19 +169,29 @@ class View:
                 return False
             if not _port_in(rule.destination_ports, packet.destination_port):
                 return False
+        if service is not None:
+            return bool(rule.destinations.tags & service) and self._in(rule.sources, packet.source, vnet)
         return self._in(rule.sources, packet.source, vnet) and self._in(rule.destinations, packet.destination, vnet)
 
-    def gate(self, gate: Drop, nic: Nic, packet: Packet) -> Gate:
-        """Ask one of a NIC's four gates. A rule set that the World lacks denies: fail closed."""
+    def gate(self, gate: Drop, nic: Nic, packet: Packet, service: Tag | None = None) -> Gate:
+        """Ask one of a NIC's four gates. A rule set that the World lacks denies: fail closed. To a platform service only
+        rules that name its tag say anything, and what none of them denies passes."""
         key = nic.nic_rules if gate in (Drop.NIC_OUT, Drop.NIC_IN) else nic.subnet_rules
         if key is None:
             return Gate(gate=gate, allow=True)
         rules = self.parts.get(key)
-        if isinstance(rules, RuleSet):
-            for rule in rules.inbound if gate in (Drop.NIC_IN, Drop.SUBNET_IN) else rules.outbound:
-                if self._matches(rule, packet, nic.vnet):
-                    return Gate(gate=gate, allow=rule.allow, rules=key, rule=rule.name, default=rule.default)
-        return Gate(gate=gate, allow=False, rules=key)
+        if not isinstance(rules, RuleSet):
+            return Gate(gate=gate, allow=False, rules=key)
+        for rule in rules.inbound if gate in (Drop.NIC_IN, Drop.SUBNET_IN) else rules.outbound:
+            if self._matches(rule, packet, nic.vnet, service):
+                return Gate(gate=gate, allow=rule.allow, rules=key, rule=rule.name, default=rule.default)
+        return Gate(gate=gate, allow=service is not None, rules=key)
+
+    def platform_gates(self, nic: Nic, packet: Packet) -> tuple[Gate, ...]:
+        """A NIC's outbound gates for what goes to one of the platform's addresses. Of every packet: no flow is held."""
+        service = service_tag(str(packet.destination), packet.protocol, packet.destination_port)
+        asked = (Drop.NIC_OUT, Drop.SUBNET_OUT) if service else ()
+        return tuple(self.gate(gate, nic, packet, service) for gate in asked)
 
     def gates(self, nic: Nic, outbound: bool, packet: Packet, established: bool) -> tuple[Gate, ...]:
         """A NIC's two gates in one direction, and what a half of a peering with access off does where there is no
@@ -273,7 +282,7 @@ def _refusal(view: View, nic: Nic | None, flow: Flow) -> Drop | Packet:
 
 
 def judge(view: View, flow: Flow) -> Verdict:
-    """A flow's fate. To the platform's addresses: allowed, without route, gates or NIC."""
+    """A flow's fate. To the platform's addresses: allowed, without route or NIC, but for rules that name their tags."""
     return _judge(view, flow)[0]
 
 
@@ -284,8 +293,11 @@ def _judge(view: View, flow: Flow) -> tuple[Verdict, PartKey]:
     packet = _refusal(view, sender, flow)
     if sender is None or not isinstance(packet, Packet):
         return Verdict(drop=cast(Drop, packet)), flow.nic
-    if str(packet.destination) in PLATFORM:  # known there by the source, which has to be the NIC's own
-        return Verdict(drop=None if str(packet.source) in _private(sender) else Drop.SPOOFED), flow.nic
+    if str(packet.destination) in ADDRESSES:  # known there by the source, which has to be the NIC's own
+        if str(packet.source) not in _private(sender):
+            return Verdict(drop=Drop.SPOOFED), flow.nic
+        gates = view.platform_gates(sender, packet)
+        return Verdict(drop=next((gate.gate for gate in gates if not gate.allow), None), gates=gates), flow.nic
     if str(packet.destination) == sender.gateway:
         return Verdict(drop=Drop.GATEWAY), flow.nic
     route = view.route(sender, packet.destination)

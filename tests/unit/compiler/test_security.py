@@ -101,6 +101,7 @@ def test_ipv6() -> None:
         (("azureLoadBalancer",), AddressSet(tags=L)),
         (("10.0.0.4",), AddressSet(prefixes=("10.0.0.4/32",))),
         (("10.0.0.4/24", "10.0.0.0/24"), AddressSet(prefixes=("10.0.0.0/24",))),
+        (("AzurePlatformDNS", "azurePlatformIMDS"), AddressSet(tags=Tag.PLATFORM_DNS | Tag.PLATFORM_IMDS)),
         (("Storage.EastUS", "/subscriptions/s/asg"), AddressSet()),
     ],
 )

@@ -225,6 +225,49 @@ def test_a_rule_set_that_is_missing_denies() -> None:
     assert verdict.gates[-1] == Gate(gate=Drop.NIC_IN, allow=False, rules="rules:/gone")
 
 
+@pytest.mark.parametrize(
+    ("given", "names", "metadata"),
+    [
+        ({}, True, True),  # a rule about everything is not about the platform
+        ({"destinations": ("168.63.129.16", "169.254.169.254", "VirtualNetwork")}, True, True),
+        ({"destinations": ("AzurePlatformDNS",)}, False, True),
+        ({"destinations": ("azureplatformimds",)}, True, False),
+        ({"destinations": ("AzurePlatformLKM",)}, True, True),
+        ({"destinations": ("10.9.0.0/16", "AzurePlatformIMDS"), "sources": ("10.0.0.0/24",)}, True, False),
+        ({"destinations": ("AzurePlatformIMDS",), "sources": ("10.0.9.0/24",)}, True, True),
+        ({"destinations": ("AzurePlatformIMDS",), "destination_ports": ((80, 80),)}, True, False),
+        ({"destinations": ("AzurePlatformIMDS",), "destination_ports": ((443, 443),)}, True, True),
+        ({"destinations": ("AzurePlatformDNS",), "protocol": "Udp"}, True, True),
+        ({"destinations": ("AzurePlatformIMDS",), "direction": "Inbound"}, True, True),
+    ],
+)
+def test_only_rules_that_name_a_platform_service_keep_from_it(
+    given: dict[str, object], names: bool, metadata: bool
+) -> None:
+    world = guarded(replace(rule("no", "Outbound", False), **given), at="n1")  # type: ignore[arg-type]
+    assert probe(world, replace_port(flow("168.63.129.16"), 53)).allowed is names
+    assert probe(world, flow("169.254.169.254", established=True)).allowed is metadata
+    assert probe(world, flow("168.63.129.16")).allowed, "the tag is that of names alone"
+
+
+def replace_port(sent: Flow, port: int) -> Flow:
+    return structs.replace(sent, destination_port=port)
+
+
+def test_the_first_rule_that_names_a_platform_service_decides() -> None:
+    imds = {"destinations": ("AzurePlatformIMDS",)}
+    first, then = rule("yes", "Outbound", True, **imds), replace(rule("no", "Outbound", False, **imds), priority=101)
+    assert probe(guarded(first, then, at="n1"), flow("169.254.169.254")).allowed
+    verdict = probe(guarded(replace(first, priority=102), then, at="n1"), flow("169.254.169.254"))
+    assert verdict.gates == (
+        Gate(gate=Drop.NIC_OUT, allow=False, rules="rules:/g", rule="no"),
+        Gate(gate=Drop.SUBNET_OUT, allow=True),
+    )
+    assert verdict.drop is Drop.NIC_OUT
+    gone = probe(network(nics={"n1": {"security_group": "/gone"}}), flow("169.254.169.254"))
+    assert gone.drop is Drop.NIC_OUT
+
+
 def test_a_hairpin_is_seen_from_the_senders_public_address() -> None:
     def allowed_from(source: str, sender: str = "n1", ip: str = "10.0.0.4") -> bool:
         world = guarded(rule("from", "Inbound", True, sources=(source,)))

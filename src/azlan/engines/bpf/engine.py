@@ -151,6 +151,10 @@ class BpfEngine:
         """Of `contract.platform.Platform`: (datagrams, stream) at 168.63.129.16, in the outside namespace."""
         return await self._do(self._platform_sockets)
 
+    async def metadata_socket(self) -> socket.socket:
+        """Of `contract.platform.Platform`: a listening stream at 169.254.169.254, in the outside namespace."""
+        return await self._do(self._metadata_socket)
+
     async def warnings(self) -> tuple[str, ...]:
         """What of the outside world this computer does not allow, in words for `doctor`."""
         return await self._do(self._warnings)
@@ -428,6 +432,11 @@ class BpfEngine:
         if self._tables is None:
             raise LookupError("The outside world is not there yet.")
         return self._outside.platform_sockets()
+
+    def _metadata_socket(self) -> socket.socket:
+        if self._tables is None:
+            raise LookupError("The outside world is not there yet.")
+        return self._outside.metadata_socket()
 
     def _warnings(self) -> tuple[str, ...]:
         self._open()

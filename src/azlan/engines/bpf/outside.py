@@ -24,12 +24,11 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from azlan.contract.platform import DNS_ADDRESS, DNS_PORT
+from azlan.contract.platform import ADDRESSES, DNS_ADDRESS, DNS_PORT, METADATA_ADDRESS, METADATA_PORT
 from azlan.engines.bpf.namespaces import inside, is_bound, make_namespace, remove_namespace, sysctl
 from azlan.engines.bpf.pins import Pins
 from azlan.engines.bpf.ports import attach
 
-PLATFORM = (DNS_ADDRESS, "169.254.169.254")
 TRANSIT = IPv4Network("240.0.0.0/5")
 TRANSIT_GATEWAY = "240.0.0.1"
 LINK_RANGE = IPv4Network("192.88.99.0/24")
@@ -78,12 +77,12 @@ def link_candidates(mark: str) -> Iterator[IPv4Network]:
 
 def rules(inner: str, block: IPv4Network | None, egress: str) -> str:
     """nftables text for the outside namespace. `inner`: the link to the fabric; `block`: the /30 of the uplink."""
-    platform = ", ".join(PLATFORM)
+    platform, ports = ", ".join(sorted(ADDRESSES)), f"{DNS_PORT}, {METADATA_PORT}"
     lines = [
         "table ip azlan {",
         " chain input { type filter hook input priority filter; policy drop;",
         "  ct state established,related accept",
-        f'  iifname "{inner}" ip daddr {{ {platform} }} meta l4proto {{ tcp, udp }} th dport {{ 53, 80 }} accept',
+        f'  iifname "{inner}" ip daddr {{ {platform} }} meta l4proto {{ tcp, udp }} th dport {{ {ports} }} accept',
         " }",
         " chain forward { type filter hook forward priority filter; policy drop;",
         "  ct state invalid drop",
@@ -249,7 +248,7 @@ class Outside:
             sysctl(f"net/ipv4/conf/{which}/send_redirects", "0")
             sysctl(f"net/ipv4/conf/{which}/rp_filter", "0")
         loopback, inner = ipr.link_lookup(ifname="lo")[0], ipr.link_lookup(ifname="fabric")[0]
-        for address in PLATFORM:
+        for address in sorted(ADDRESSES):
             ipr.addr("add", index=loopback, address=address, prefixlen=32)
         ipr.addr("add", index=inner, address=TRANSIT_GATEWAY, prefixlen=32)
         for index in (loopback, inner):
@@ -298,16 +297,22 @@ class Outside:
 
     def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
         """(datagrams, listening stream) at Azure's DNS address; those opened before may still be open."""
-        opened = []
+        place = (DNS_ADDRESS, DNS_PORT)
+        return self._socket(socket.SOCK_DGRAM, place), self._socket(socket.SOCK_STREAM, place)
+
+    def metadata_socket(self) -> socket.socket:
+        """A listening socket at the address of the instance metadata service; those opened before may still be open."""
+        return self._socket(socket.SOCK_STREAM, (METADATA_ADDRESS, METADATA_PORT))
+
+    def _socket(self, kind: int, place: tuple[str, int]) -> socket.socket:
         with inside(self.namespace):
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                made = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC)
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                made.bind((DNS_ADDRESS, DNS_PORT))
-                opened.append(made)
-        opened[1].listen(128)
-        return opened[0], opened[1]
+            made = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            made.bind(place)
+            if kind == socket.SOCK_STREAM:
+                made.listen(128)
+            return made
 
     def remove(self) -> None:
         """Everything outside the fabric namespace: the link and the rules on the computer, then the namespace."""

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summar
 from azlan.arm.resource import ActionContext, Json, Later, Row
 from azlan.base.ids import key_of
 from azlan.base.nets import network
+from azlan.contract.platform import DNS_ADDRESS, METADATA_ADDRESS
 from azlan.contract.world import (
     AddressSet,
     NextHop,
@@ -33,8 +34,13 @@ TAGS = {
     "VirtualNetwork": Tag.VIRTUAL_NETWORK,
     "Internet": Tag.INTERNET,
     "AzureLoadBalancer": Tag.LOAD_BALANCER,
+    "AzurePlatformDNS": Tag.PLATFORM_DNS,
+    "AzurePlatformIMDS": Tag.PLATFORM_IMDS,
 }
 """The service tags that stand for addresses here; all others match nothing."""
+
+_ANYWHERE_THE_SAME = {Tag.PLATFORM_DNS: f"{DNS_ADDRESS}/32", Tag.PLATFORM_IMDS: f"{METADATA_ADDRESS}/32"}
+"""What Azure expands these two to is unconfirmed."""
 
 PROTOCOLS = {0: "All", 1: "Icmp", 6: "Tcp", 17: "Udp", 50: "Esp", 51: "Ah"}
 
@@ -196,6 +202,8 @@ def _ports(ranges: Iterable[tuple[int, int]]) -> list[str]:
 
 def expand(vnet: Vnet, tag: Tag) -> list[str]:
     """The prefixes that a service tag stands for in a network: what its longest-prefix classification comes to."""
+    if tag in _ANYWHERE_THE_SAME:
+        return [_ANYWHERE_THE_SAME[tag]]
     return list(_expanded(vnet.tags, tag))
 
 

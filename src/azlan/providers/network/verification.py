@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from azlan.arm.resource import ActionContext, Json
 from azlan.base.nets import Address, address
 from azlan.contract.engine import Gate
+from azlan.contract.platform import ADDRESSES
 from azlan.contract.world import NextHop, Nic
-from azlan.engines.model import PLATFORM, Packet, view_of
+from azlan.engines.model import Packet, view_of
 from azlan.providers.network import watchers
 from azlan.providers.network.effective import group_id, rule_name, table_key
 from azlan.providers.network.shapes import fold, invalid
@@ -64,8 +65,13 @@ async def verify_flow(context: ActionContext) -> Json:
         packet = Packet(local, remote, number, local_port, remote_port)
     else:
         packet = Packet(remote, local, number, remote_port, local_port)
-    gates = view_of(context.runtime.world()).gates(nic, outbound, packet, established=False)
-    return _verdict(context, gates, bypasses=str(remote) in PLATFORM)
+    view = view_of(context.runtime.world())
+    if outbound and str(remote) in ADDRESSES:
+        gates = view.platform_gates(nic, packet)
+        if any(gate.rule or not gate.allow for gate in gates):
+            return _verdict(context, gates, bypasses=False)
+    gates = view.gates(nic, outbound, packet, established=False)
+    return _verdict(context, gates, bypasses=str(remote) in ADDRESSES)
 
 
 def _verdict(context: ActionContext, gates: tuple[Gate, ...], *, bypasses: bool) -> Json:

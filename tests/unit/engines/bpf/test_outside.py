@@ -242,6 +242,33 @@ async def test_a_platform_service_knows_the_nic_by_its_transit_address(cloud: Cl
 
 
 @pytest.mark.root
+async def test_a_rule_that_names_a_platform_service_keeps_from_it(cloud: Cloud) -> None:
+    network = cloud.network
+    network.vnet("a", "10.0.0.0/16")
+    network.group("names", rule("No", 100, "Outbound", False, destination="AzurePlatformDNS"))
+    network.group("metadata", rule("No", 100, "Outbound", False, destination="AzurePlatformIMDS"))
+    network.nic("a1", "a", "10.0.0.4", group="names")
+    network.nic("a2", "a", "10.0.0.5", group="metadata")
+    await cloud.apply()
+    await cloud.plug("a1", "a2")
+    web = await cloud.engine.metadata_socket()
+    names = await cloud.engine.platform_sockets()
+    names[0].settimeout(0.3)
+    for name, reached in (("a1", 169), ("a2", 168)):
+        asker = cloud.guest(name)
+        assert asker.connects("169.254.169.254", 80) == (reached == 169)
+        assert asker.connects("168.63.129.16", 53) == (reached == 168)
+        asker.udp().sendto(b"query", ("168.63.129.16", 53))
+        if reached == 168:
+            assert names[0].recv(10) == b"query"
+        else:
+            with pytest.raises(TimeoutError):
+                names[0].recv(10)
+    for opened in (web, *names):
+        opened.close()
+
+
+@pytest.mark.root
 async def test_a_network_of_the_computers_own_is_not_taken_from_it(cloud: Cloud) -> None:
     def own(ipr: IPRoute) -> None:
         ipr.link("add", ifname="lan0", kind="bridge")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from azlan.contract import platform as contract
 from azlan.contract.engine import Drop
 from azlan.contract.world import Tag
 from azlan.engines.bpf import engine, outside, program, render, tables
@@ -56,9 +57,12 @@ def test_fabric_addresses_are_the_same_in_both_languages() -> None:
     assert mac
     assert ":".join(part[2:] for part in mac[1].split(", ")) == outside.FABRIC_MAC
     found = [int(number, 16) for number in re.findall(r"_ADDRESS bpf_htonl\((0x\w+)\)", text)]
-    assert [".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) for number in found] == list(
-        outside.PLATFORM
-    )
+    addresses = [".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) for number in found]
+    assert addresses == [contract.DNS_ADDRESS, contract.METADATA_ADDRESS] == sorted(contract.ADDRESSES)
+    gates = (program.SOURCES / "gates.h").read_text()
+    tags = {name: int(value) for name, value in re.findall(r"#define TAG_(PLATFORM_\w+) (\d+)", gates)}
+    assert tags == {tag.name: tag for tag in (Tag.PLATFORM_DNS, Tag.PLATFORM_IMDS)}
+    assert f"far_port == {contract.DNS_PORT} ?" in text
 
 
 def test_a_build_is_named_by_its_sources_and_kept(tmp_path: Path) -> None:

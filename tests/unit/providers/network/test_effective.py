@@ -175,6 +175,14 @@ async def test_a_peer_without_access_is_not_in_the_tag() -> None:
         assert expand(vnet_part, Tag.VIRTUAL_NETWORK) == ["10.0.0.0/16", "168.63.129.16/32"]
 
 
+async def test_the_tags_of_platform_services_are_the_same_to_every_network() -> None:
+    async with watched() as cloud:
+        vnet_part = cloud.world().parts[f"vnet:{NETWORK}/virtualNetworks/v".lower()]
+        assert isinstance(vnet_part, Vnet)
+        assert expand(vnet_part, Tag.PLATFORM_DNS) == ["168.63.129.16/32"]
+        assert expand(vnet_part, Tag.PLATFORM_IMDS) == ["169.254.169.254/32"]
+
+
 @given(
     st.dictionaries(
         st.builds(

@@ -75,6 +75,20 @@ async def test_the_rule_that_decides_is_named() -> None:
         assert out == {"access": "Allow", "ruleName": "defaultSecurityRules/AllowInternetOutBound", "ruleId": ""}
 
 
+async def test_only_a_rule_that_names_it_keeps_from_a_platform_service() -> None:
+    async with watched() as cloud:
+        metadata = {"direction": "Outbound", "localPort": "*", "remotePort": "80", "remoteIPAddress": "169.254.169.254"}
+        no = rule("no", 100, "Deny", "Outbound", "*")
+        await guard(cloud, no)
+        assert (await cloud.ask("ipFlowVerify", flow(**metadata)))["access"] == "Allow"
+        no["properties"]["destinationAddressPrefix"] = "AzurePlatformIMDS"
+        group = await guard(cloud, no)
+        denied = {"access": "Deny", "ruleName": "securityRules/no", "ruleId": f"{group}/securityRules/no"}
+        assert await cloud.ask("ipFlowVerify", flow(**metadata)) == denied
+        names = metadata | {"remoteIPAddress": "168.63.129.16", "remotePort": "53"}
+        assert (await cloud.ask("ipFlowVerify", flow(**names)))["access"] == "Allow"
+
+
 async def test_both_groups_have_a_say() -> None:
     async with watched() as cloud:
         await guard(cloud, rule("web", 200, "Allow"))

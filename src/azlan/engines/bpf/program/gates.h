@@ -89,6 +89,7 @@ struct question {
 	__u32 outbound, source, destination, source_tags, destination_tags;
 	__u16 source_port, destination_port;
 	__u8 protocol, allow;
+	__u8 service; /* it is a platform service that is asked for: only rules that name its tag say anything */
 };
 
 static __always_inline int in_set(__u64 content, __u32 number, __u32 address)
@@ -134,9 +135,9 @@ static long consider(__u32 index, struct question *q)
 	    !(r->source_set && in_set(q->content, r->source_set, q->source)))
 		return 0;
 	if (!(r->destination_tags & q->destination_tags) &&
-	    (q->destination & r->destinations[0][1]) != r->destinations[0][0] &&
-	    (q->destination & r->destinations[1][1]) != r->destinations[1][0] &&
-	    !(r->destination_set && in_set(q->content, r->destination_set, q->destination)))
+	    (q->service || ((q->destination & r->destinations[0][1]) != r->destinations[0][0] &&
+			    (q->destination & r->destinations[1][1]) != r->destinations[1][0] &&
+			    !(r->destination_set && in_set(q->content, r->destination_set, q->destination)))))
 		return 0;
 	q->allow = r->allow;
 	return 1;
@@ -147,8 +148,8 @@ static __always_inline int ask(struct question *q, __u64 rules_part, __u64 at)
 {
 	if (!rules_part)
 		return 1;
-	q->allow = 0;
 	q->content = resolve(rules_part, at);
+	q->allow = q->content && q->service;
 	if (q->content)
 		bpf_loop(MAX_RULES, consider, q, 0);
 	return q->allow;
@@ -213,6 +214,29 @@ __noinline int admit(struct packet *p, struct side *s)
 	if (!ask(&q, s->outbound ? s->subnet_rules : s->nic_rules, p->epoch))
 		return s->outbound ? DROP_SUBNET_OUT : DROP_NIC_IN;
 	return 0;
+}
+
+/* The bits of contract/world.py. No address carries them, only rules. */
+#define TAG_PLATFORM_DNS 16
+#define TAG_PLATFORM_IMDS 32
+
+/* May the NIC's packet pass to a platform service? 0, or why not. Asked of every packet, for no flow is held; an ICMP
+ * error is none that asks for the service. */
+__noinline int admit_service(struct packet *p, struct side *s, __u32 tag)
+{
+	if (!p || !s)
+		return DROP_MALFORMED;
+	struct question q = { .outbound = 1, .source = p->source, .destination = p->destination, .protocol = p->protocol,
+			      .destination_tags = tag, .service = 1 };
+
+	if (p->quoting || (!s->nic_rules && !s->subnet_rules))
+		return 0;
+	q.source_tags = classify(s->vnet, p->source, p->epoch);
+	q.source_port = p->flow.near_port;
+	q.destination_port = p->flow.far_port;
+	if (!ask(&q, s->nic_rules, p->epoch))
+		return DROP_NIC_OUT;
+	return ask(&q, s->subnet_rules, p->epoch) ? 0 : DROP_SUBNET_OUT;
 }
 
 /* All sides have admitted the packet: hold the flow at this one. */

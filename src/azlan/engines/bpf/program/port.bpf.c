@@ -15,6 +15,14 @@ static __always_inline int is_platform(__u32 address)
 	return address == DNS_ADDRESS || address == IMDS_ADDRESS;
 }
 
+/* The tag by which rules name what is asked for, as contract/platform.py has it; 0: no rule is asked. */
+static __always_inline __u32 service_tag(const struct packet *p)
+{
+	if (p->destination == IMDS_ADDRESS)
+		return TAG_PLATFORM_IMDS;
+	return (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_TCP) && p->flow.far_port == 53 ? TAG_PLATFORM_DNS : 0;
+}
+
 static __always_inline int is_unreachable(__u32 address)
 {
 	struct plain_prefix key = { .length = 32, .address = address };
@@ -299,6 +307,19 @@ static __always_inline int forward(struct __sk_buff *skb, struct packet *p, __u6
 	return sent ? sent : to_public(skb, p, sides);
 }
 
+static __always_inline int to_platform(struct __sk_buff *skb, struct packet *p, __u64 me, struct nic *n, __u32 source)
+{
+	__u32 tag = service_tag(p);
+	struct side sender = {};
+	int why;
+
+	if (!source)
+		return drop(skb, me, DROP_SPOOFED);
+	look(&sender, me, n, 1);
+	why = tag ? admit_service(p, &sender, tag) : 0;
+	return why ? drop(skb, me, why) : deliver_outside(skb, p, me, source);
+}
+
 /* Read what may take the short way: a whole TCP or UDP packet or ICMP echo, its headers in one piece, with nothing odd
  * about it. Otherwise 0: the long way says what is wrong with it, if anything. */
 static __always_inline int read_plain(struct __sk_buff *skb, struct packet *p, struct memo **found)
@@ -399,11 +420,8 @@ static __always_inline int deliver_new(struct __sk_buff *skb, struct packet *p)
 	why = read_l4(skb, p, me);
 	if (why)
 		return drop(skb, me, why);
-	if (is_platform(p->destination)) { /* past routes and rules, known there by the transit address */
-		__u32 source = own_address(content, p->source) ? transit(me, p->source) : 0;
-
-		return source ? deliver_outside(skb, p, me, source) : drop(skb, me, DROP_SPOOFED);
-	}
+	if (is_platform(p->destination)) /* past routes and most rules, known there by the transit address */
+		return to_platform(skb, p, me, n, own_address(content, p->source) ? transit(me, p->source) : 0);
 	if (p->destination == n->gateway)
 		return drop(skb, me, DROP_GATEWAY);
 	return forward(skb, p, me, n, content);
