@@ -18,6 +18,7 @@ from azlan.providers.network.address_space import (
     space_of,
 )
 from azlan.providers.network.allocation import taken_in
+from azlan.providers.network.services import delegated_actions
 from azlan.providers.network.shapes import (
     API_VERSIONS,
     SECURITY_GROUP,
@@ -191,14 +192,15 @@ def _fill(write: Write, before: Json) -> None:
         elif write.parent.state.get("privateSubnets"):
             properties["defaultOutboundAccess"] = False
     for endpoint in items(properties, "serviceEndpoints"):
-        endpoint.setdefault("locations", [write.parent.location])
+        endpoint.setdefault("locations", ["*"])
 
 
 def view(view: View) -> None:
     properties = view.properties
     decorate(view, "delegations", f"{SUBNET}/delegations")
     for delegation in items(properties, "delegations"):
-        delegation["properties"].setdefault("actions", ["Microsoft.Network/virtualNetworks/subnets/action"])
+        delegated = delegation["properties"]
+        delegated.setdefault("actions", delegated_actions(str(delegated.get("serviceName", ""))))
     for endpoint in items(properties, "serviceEndpoints"):
         endpoint.setdefault("provisioningState", "Succeeded")
     users = [{"id": referring(row, path)} for row, path in view.referrers(view.id.key)]

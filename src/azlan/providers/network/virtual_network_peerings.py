@@ -12,7 +12,7 @@ from azlan.arm.resource import Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of
 from azlan.base.nets import overlaps
-from azlan.providers.network import peering
+from azlan.providers.network import bgp_communities, peering
 from azlan.providers.network.address_space import space_of
 from azlan.providers.network.shapes import (
     API_VERSIONS,
@@ -201,12 +201,10 @@ def view(view: View) -> None:
     properties["remoteAddressSpace"] = peering.shown(state.get("remoteAddressSpace", []))
     properties["remoteVirtualNetworkAddressSpace"] = peering.shown(present)
     if remote is not None:
-        for theirs, ours in (
-            ("bgpCommunities", "remoteBgpCommunities"),
-            ("encryption", "remoteVirtualNetworkEncryption"),
-        ):
-            if theirs in remote.properties:
-                properties[ours] = remote.properties[theirs]
+        if "bgpCommunities" in remote.properties:
+            properties["remoteBgpCommunities"] = bgp_communities.shown(remote)
+        if "encryption" in remote.properties:
+            properties["remoteVirtualNetworkEncryption"] = remote.properties["encryption"]
     properties["routeServiceVips"] = {}
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from azlan.arm.resource import Action, ActionContext, Json, Read, Reference, ResourceType, Row, View, Write
 from azlan.base.nets import address, network
 from azlan.contract.facts import Fact, Peering, PeeringState, Space, Subnet
-from azlan.providers.network import peering
+from azlan.providers.network import bgp_communities, peering
 from azlan.providers.network.address_space import check_space, check_subnets, prefixes_of, space_of
 from azlan.providers.network.allocation import free_addresses, is_reserved, taken_in, usable
 from azlan.providers.network.shapes import (
@@ -155,8 +155,22 @@ def _check_options(write: Write) -> None:
             "FlowTimeoutInMinutesInvalid",
             f"The flow timeout {timeout} of virtual network {write.id} is not valid. It must be between 4 and 30 minutes.",
         )
-    if "encryption" in properties:
-        properties["encryption"].setdefault("enforcement", "AllowUnencrypted")
+    bgp_communities.check(write)
+    _check_encryption(write)
+
+
+def _check_encryption(write: Write) -> None:
+    """Turned on, encryption must say what becomes of the rest; turned off, it need not [both recorded]."""
+    encryption = write.properties.get("encryption")
+    if encryption is None:
+        return
+    if encryption["enabled"] and "enforcement" not in encryption:
+        raise invalid(
+            "MustSpecifyBothEncryptionIntentAndEnforcementPolicy",
+            f"Cannot encrypt VirtualNetwork {write.id} unless both encryption intent (Enabled true or false) and "
+            "enforcement policy (AllowUnencrypted or DropUnencrypted) are specified.",
+        )
+    encryption.setdefault("enforcement", "AllowUnencrypted")
 
 
 def view(view: View) -> None:

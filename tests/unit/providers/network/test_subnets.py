@@ -1,5 +1,6 @@
 import pytest
 
+from azlan.providers.network.shapes import SUBNET
 from ledger import Ledger, network_id
 
 
@@ -124,9 +125,34 @@ def test_delegations_and_endpoints_are_filled_in(cloud: Ledger) -> None:
     delegation = shown["properties"]["delegations"][0]
     assert delegation["id"] == network_id("virtualNetworks/v/subnets/s/delegations/d")
     assert delegation["properties"]["serviceName"] == "Microsoft.Web/serverFarms"
+    assert delegation["properties"]["actions"] == ["Microsoft.Network/virtualNetworks/subnets/action"]
     assert shown["properties"]["serviceEndpoints"] == [
-        {"service": "Microsoft.Storage", "locations": ["eastus2"], "provisioningState": "Succeeded"}
+        {"service": "Microsoft.Storage", "locations": ["*"], "provisioningState": "Succeeded"}
     ]
+
+
+def test_a_delegation_shows_what_its_service_may_do(cloud: Ledger) -> None:
+    def actions(service: str) -> list[str]:
+        given = [{"name": "0", "properties": {"serviceName": service}}]
+        shown = cloud.subnet("v", "s", "10.0.0.0/24", delegations=given)
+        return [
+            action.removeprefix(f"{SUBNET}/")
+            for action in shown["properties"]["delegations"][0]["properties"]["actions"]
+        ]
+
+    assert actions("Microsoft.SQL/managedinstances") == [
+        "join/action",
+        "prepareNetworkPolicies/action",
+        "unprepareNetworkPolicies/action",
+    ]
+    assert actions("Contoso.Shop/baskets") == ["join/action"]
+
+
+def test_given_locations_of_an_endpoint_stay(cloud: Ledger) -> None:
+    given = [{"service": "Microsoft.Storage", "locations": ["eastus", "westus"]}]
+    shown = cloud.subnet("v", "s", "10.0.0.0/24", serviceEndpoints=given)
+    assert shown["properties"]["serviceEndpoints"] == [{**given[0], "provisioningState": "Succeeded"}]
+    assert "serviceEndpoints" not in cloud.subnet("v", "s", "10.0.0.0/24")["properties"]
 
 
 def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:

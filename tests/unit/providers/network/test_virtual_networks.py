@@ -164,12 +164,37 @@ def test_inline_subnets_must_not_overlap(cloud: Ledger) -> None:
         ("flowTimeoutInMinutes", "soon", "InvalidRequestFormat"),
         ("dhcpOptions", {"dnsServers": ["one"]}, "InvalidIPAddressFormat"),
         ("encryption", {"enabled": True, "enforcement": "Sometimes"}, "InvalidRequestFormat"),
+        ("encryption", {"enabled": True}, "MustSpecifyBothEncryptionIntentAndEnforcementPolicy"),
+        ("bgpCommunities", {"virtualNetworkCommunity": "12076:30000"}, "InvalidBgpCommunity"),
+        ("bgpCommunities", {"virtualNetworkCommunity": "65000:20000"}, "InvalidBgpCommunity"),
         ("adressSpace", {}, "InvalidRequestFormat"),
         ("ddosProtectionPlan", {"id": network_id("ddosProtectionPlans/p")}, "InvalidResourceReference"),
     ],
 )
 def test_members_that_are_refused(cloud: Ledger, member: str, value: object, code: str) -> None:
     assert cloud.refused("virtualNetworks/v", {**space("10.0.0.0/16"), member: value}).code == code
+
+
+def test_encryption_that_is_off_needs_no_policy(cloud: Ledger) -> None:
+    off = cloud.put("virtualNetworks/v", {**space("10.0.0.0/16"), "encryption": {"enabled": False}})
+    assert off["properties"]["encryption"] == {"enabled": False, "enforcement": "AllowUnencrypted"}
+    given = {"enabled": True, "enforcement": "dropunencrypted"}
+    on = cloud.put("virtualNetworks/v", {**space("10.0.0.0/16"), "encryption": given})
+    assert on["properties"]["encryption"] == {"enabled": True, "enforcement": "DropUnencrypted"}
+
+
+def test_the_regions_community_stands_beside_the_networks(cloud: Ledger) -> None:
+    own = {"virtualNetworkCommunity": "12076:20000"}
+
+    def shown(name: str, prefix: str, location: str) -> dict[str, object]:
+        given = {**space(prefix), "bgpCommunities": {**own, "regionalCommunity": "12076:1"}}
+        return dict(cloud.put(f"virtualNetworks/{name}", given, location=location)["properties"]["bgpCommunities"])
+
+    assert shown("v", "10.0.0.0/16", "westus") == {**own, "regionalCommunity": "12076:50006"}
+    assert shown("w", "10.1.0.0/16", "westeurope") == {**own, "regionalCommunity": "12076:50002"}
+    peered = cloud.peer("v", "w")["properties"]
+    assert peered["remoteBgpCommunities"] == {**own, "regionalCommunity": "12076:50002"}
+    assert "bgpCommunities" not in cloud.vnet("u", "10.2.0.0/16")["properties"]
 
 
 def test_limit_of_a_region(cloud: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
