@@ -176,6 +176,8 @@ def _check_encryption(write: Write) -> None:
 def view(view: View) -> None:
     properties = view.properties
     properties["resourceGuid"] = view.state["resourceGuid"]
+    if "bgpCommunities" in properties:
+        properties["bgpCommunities"] = bgp_communities.shown(view.row)
     properties.setdefault("subnets", [])
     properties.setdefault("virtualNetworkPeerings", [])
     if view.api_version >= "2024-03-01":
