@@ -125,9 +125,9 @@ class FabricClient:
             if future is not None and not future.done():
                 future.set_result(message.result)
 
-    async def sockets(self) -> tuple[socket.socket, socket.socket]:
-        """What `Platform.platform_sockets` says, opened by the fabric process."""
-        return await sockets.receive(sockets.path_of(self._path), self._server_uids)
+    async def sockets(self, wanted: sockets.Wanted) -> list[socket.socket]:
+        """Those of a service, opened by the fabric process."""
+        return await sockets.receive(sockets.path_of(self._path), self._server_uids, wanted)
 
     async def call(
         self, request: wire.Apply | wire.Observe | wire.Probe | wire.Counters | wire.Run | wire.Owner
@@ -217,7 +217,12 @@ class RemoteEngine:
         return result.counters
 
     async def platform_sockets(self) -> tuple[socket.socket, socket.socket]:
-        return await self._client.sockets()
+        datagrams, stream = await self._client.sockets(sockets.Wanted.NAMES)
+        return datagrams, stream
+
+    async def metadata_socket(self) -> socket.socket:
+        (stream,) = await self._client.sockets(sockets.Wanted.METADATA)
+        return stream
 
     async def owner_of_transit(self, address: str) -> tuple[PartKey, str] | None:
         result = await self._client.call(wire.Owner(address=address))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import struct
 from collections import Counter
@@ -27,7 +26,8 @@ import dns.resolver
 import structlog
 
 from azlan.contract.platform import Platform
-from azlan.contract.world import EMPTY, Nic, PartKey, World
+from azlan.contract.world import PartKey, World
+from azlan.services.guests import Callers, keep_open, same
 from azlan.services.names import PAYLOAD, Names, reply
 
 log = structlog.get_logger(__name__)
@@ -43,8 +43,6 @@ FORWARDED = 128
 """Questions at the computer's resolvers at once."""
 SERVER_SECONDS = 2.0
 FORWARD_SECONDS = 6.0
-RETRY_SECONDS = 0.5
-_FIRST_WORLD = 0.02
 _LENGTH = struct.Struct(">H")
 _HEADER = 12
 
@@ -112,9 +110,7 @@ class AzureDns:
         self._world = world
         self._upstream = upstream or Upstream()
         self._names: Names | None = None
-        self._known: dict[str, tuple[int, PartKey, Nic]] = {}
-        """Transit address → (fabric process that said so, NIC behind it, its part then)."""
-        self._processes = 0
+        self._callers = Callers(platform, world)
         self._busy: Counter[PartKey] = Counter()
         self._connected: Counter[PartKey] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,7 +119,8 @@ class AzureDns:
         self._open: _Open | None = None
 
     async def start(self) -> None:
-        self._keeping = asyncio.create_task(self._keep_open(), name="azure dns")
+        kept = keep_open("names", self._world, self._again, self._platform.platform_sockets, self._serve)
+        self._keeping = asyncio.create_task(kept, name="azure dns")
 
     async def stop(self) -> None:
         """Let go; what waits in the sockets stays there for the next process."""
@@ -136,34 +133,17 @@ class AzureDns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def reopen(self) -> None:
-        self._processes += 1
+        self._callers.reopen()
         self._again.set()
 
     # Sockets
 
-    async def _keep_open(self) -> None:
-        waiting = False
-        while self._world() is EMPTY:  # noqa: ASYNC110 - once, at the start: whoever asked now would be nobody
-            await asyncio.sleep(_FIRST_WORLD)
-        while True:
-            self._again.clear()
-            try:
-                datagrams, stream = await self._platform.platform_sockets()
-            except (LookupError, OSError, RuntimeError) as error:
-                if not waiting:
-                    log.info("no sockets for names yet", why=str(error))
-                waiting = True
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            waiting = False
-            await self._serve(datagrams, stream)
-            await self._again.wait()
-
-    async def _serve(self, datagrams: socket.socket, stream: socket.socket) -> None:
+    async def _serve(self, opened: tuple[socket.socket, socket.socket]) -> None:
         """Take these sockets into service, then close those before: in between both are served."""
+        datagrams, stream = opened
         for made in (datagrams, stream):
             made.setblocking(False)  # of the socket, not of our handle: also where it is the one in service
-        if self._open is not None and _same(self._open.datagrams, datagrams):
+        if self._open is not None and same(self._open.datagrams, datagrams):
             datagrams.close()
             stream.close()
             return
@@ -243,29 +223,9 @@ class AzureDns:
         return self._names
 
     async def _owner(self, source: str) -> PartKey | None:
-        """Part key of the NIC that sends from a transit address.
-
-        What was learnt holds as long as the World has the very same part: the NIC was there all the time, and a NIC's
-        transit address stays. A new fabric process is asked again; until it knows, the one before it is believed.
-        """
-        parts = self._world().parts
-        process, nic, then = self._known.get(source, (-1, "", None))
-        if then is None or parts.get(nic) is not then:
-            process, nic = -1, ""
-        if process == self._processes:
-            return nic
-        asked = self._processes
-        try:
-            found = await self._platform.owner_of_transit(source)
-        except (ConnectionError, RuntimeError):
-            found = None
-        part = self._world().parts.get(found[0]) if found else None
-        if found is not None and isinstance(part, Nic):
-            self._known[source] = asked, found[0], part
-            return found[0]
-        if not nic:
-            self._known.pop(source, None)
-        return nic or None
+        """Part key of the NIC that sends from a transit address."""
+        caller = await self._callers.at(source)
+        return caller.nic if caller else None
 
 
 @dataclass(frozen=True)
@@ -287,11 +247,6 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._received(data, addr)
-
-
-def _same(one: socket.socket, other: socket.socket) -> bool:
-    """Whether both are one socket, handed over twice."""
-    return os.fstat(one.fileno()).st_ino == os.fstat(other.fileno()).st_ino
 
 
 @contextlib.contextmanager

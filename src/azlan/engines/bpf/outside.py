@@ -244,6 +244,7 @@ class Outside:
     def _build_inner(self, ipr: IPRoute) -> None:
         """Addresses, routes and settings of the outside namespace. The fabric answers no ARP: its MAC is fixed."""
         sysctl("net/ipv4/ip_forward", "1")
+        sysctl("net/ipv4/tcp_migrate_req", "1")  # a service's old socket leaves what nobody took from it to the new one
         for which in ("all", "default", "fabric", "uplink"):
             sysctl(f"net/ipv4/conf/{which}/send_redirects", "0")
             sysctl(f"net/ipv4/conf/{which}/rp_filter", "0")
