@@ -45,6 +45,8 @@ class Served:
     environment: dict[str, str]
     az_path: Path | None
     slots: asyncio.Semaphore
+    variables: dict[str, str]
+    """Those of `azlan env` alone."""
 
     async def az(self, line: str, **values: str) -> Any:
         """Run `az LINE`, words quoted as for a shell, `{name}` replaced by a word; returns what it printed as JSON.
@@ -130,7 +132,7 @@ def served() -> Iterator[Served]:
         )
         try:
             variables = _evaluated(_azlan("env", "bash", *there, environment=environment))
-            yield Served(load(state / CONFIG_FILE), {**environment, **variables}, az, asyncio.Semaphore(SLOTS))
+            yield Served(load(state / CONFIG_FILE), {**environment, **variables}, az, asyncio.Semaphore(SLOTS), variables)
         except BaseException:
             print(_azlan("logs", "-n", "50", *there, environment=environment))
             raise

@@ -5,6 +5,7 @@ Credential and clients are set up as their documentation says for a private clou
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from uuid import uuid4
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import ClientSecretCredential
+from azure.identity import aio as identity_aio
 from azure.mgmt.authorization import AuthorizationManagementClient
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.network import aio as network_aio
 from azure.mgmt.resource.resources import ResourceManagementClient
 
 from served import served
@@ -25,7 +28,11 @@ LOCATION = "eastus2"
 
 @dataclass
 class Clients:
+    """The clients, and what others are made with."""
+
     subscription: str
+    found: dict[str, str]
+    """The variables of `azlan env`."""
     network: NetworkManagementClient
     compute: ComputeManagementClient
     resource: ResourceManagementClient
@@ -35,7 +42,7 @@ class Clients:
 @pytest.fixture(scope="module")
 def azure() -> Iterator[Clients]:
     with served() as cloud:
-        found = cloud.environment
+        found = cloud.variables
         endpoint, bundle = found["AZLAN_ENDPOINT"], found["REQUESTS_CA_BUNDLE"]
         credential = ClientSecretCredential(
             found["AZURE_TENANT_ID"],
@@ -57,6 +64,7 @@ def azure() -> Iterator[Clients]:
 
         yield Clients(
             found["AZURE_SUBSCRIPTION_ID"],
+            found,
             make(NetworkManagementClient),
             make(ComputeManagementClient),
             make(ResourceManagementClient),
@@ -164,6 +172,10 @@ def test_a_machine_from_nothing(azure: Clients, group: str) -> None:
         return [status.code for status in machines.instance_view(group, "m").statuses if "Power" in status.code]
 
     assert power() == ["PowerState/running"]
+    table = azure.network.network_interfaces.begin_get_effective_route_table(group, "n").result()
+    assert ("10.0.0.0/16", "VnetLocal") in {(route.address_prefix[0], route.next_hop_type) for route in table.value}
+    effective = azure.network.network_interfaces.begin_list_effective_network_security_groups(group, "n").result()
+    assert effective.value[0].network_security_group.id == guard.id
     for change, wanted in (
         ("begin_power_off", "stopped"),
         ("begin_deallocate", "deallocated"),
@@ -214,3 +226,60 @@ def test_roles(azure: Clients, group: str) -> None:
     found = azure.authorization.role_assignments.list_for_scope(scope, filter=f"principalId eq '{principal}'")
     assert [assignment.id for assignment in found] == [made.id]
     azure.authorization.role_assignments.delete(scope, made.name)
+
+
+def test_lists_of_one_page_and_of_several(azure: Clients, group: str) -> None:
+    for name in ("a", "b"):
+        _vnet(azure, group, name, "10.0.0.0/16")
+    pages = [[found.name for found in page] for page in azure.resource.resource_groups.list(top=1).by_page()]
+    assert len(pages) >= 2, pages
+    assert max(map(len, pages)) == 1
+    assert [group] in pages
+    kind = "resourceType eq 'Microsoft.Network/virtualNetworks'"
+    listed = azure.resource.resources.list_by_resource_group(group, filter=kind)
+    assert sorted(found.name for found in listed) == ["a", "b"]
+
+
+def test_a_poller_is_resumed_from_what_another_process_wrote_down(azure: Clients, group: str) -> None:
+    networks = azure.network.virtual_networks
+    body = {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}}}
+    token = networks.begin_create_or_update(group, "v", body).continuation_token()
+    made = networks.begin_create_or_update(group, "v", body, continuation_token=token).result()
+    assert (made.name, made.provisioning_state) == ("v", "Succeeded")
+    token = networks.begin_delete(group, "v").continuation_token()
+    networks.begin_delete(group, "v", continuation_token=token).result()
+    assert list(networks.list(group)) == []
+
+
+async def test_the_asynchronous_clients(azure: Clients, group: str) -> None:
+    endpoint, bundle = azure.found["AZLAN_ENDPOINT"], azure.found["SSL_CERT_FILE"]
+    credential = identity_aio.ClientSecretCredential(
+        azure.found["AZURE_TENANT_ID"],
+        azure.found["AZURE_CLIENT_ID"],
+        azure.found["AZURE_CLIENT_SECRET"],
+        authority=endpoint,
+        disable_instance_discovery=True,
+        connection_verify=bundle,
+    )
+    where = {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"], "connection_verify": bundle}
+    async with credential, network_aio.NetworkManagementClient(credential, azure.subscription, **where) as network:
+
+        async def make(name: str, prefix: str) -> Any:
+            body = {"location": LOCATION, "properties": {"addressSpace": {"addressPrefixes": [prefix]}}}
+            return await (await network.virtual_networks.begin_create_or_update(group, name, body)).result()
+
+        async def peer(one: Any, other: Any) -> Any:
+            properties = {"remoteVirtualNetwork": {"id": other.id}, "allowVirtualNetworkAccess": True}
+            peerings = network.virtual_network_peerings
+            return await (
+                await peerings.begin_create_or_update(group, one.name, "p", {"properties": properties})
+            ).result()
+
+        a, b = await asyncio.gather(make("a", "10.0.0.0/16"), make("b", "10.1.0.0/16"))
+        assert (await peer(a, b)).peering_state == "Initiated"
+        assert (await peer(b, a)).peering_state == "Connected"
+        assert sorted([found.name async for found in network.virtual_networks.list(group)]) == ["a", "b"]
+        with pytest.raises(ResourceNotFoundError):
+            await network.virtual_networks.get(group, "gone")
+        await (await network.virtual_networks.begin_delete(group, "a")).result()
+        assert (await network.virtual_network_peerings.get(group, "b", "p")).peering_state == "Disconnected"
