@@ -106,6 +106,7 @@ class PublicIPAddressPropertiesFormat(Shape):
 
 
 class PublicIPAddress(Document):
+    unless_empty: ClassVar[frozenset[str]] = frozenset({"zones"})
     extendedLocation: Any = None
     sku: PublicIPAddressSku | None = None
     zones: list[str] | None = None

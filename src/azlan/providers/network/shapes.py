@@ -46,10 +46,14 @@ CHILD_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
 
 
 class Shape(BaseModel):
-    """An object of the specification: unknown members are refused; `dropped` ones clients send back and we forget."""
+    """An object of the specification: unknown members are refused; `dropped` ones clients send back and we forget.
+
+    `unless_empty`: lists that Azure does not show again where they were sent empty, as PowerShell sends every list.
+    """
 
     model_config = ConfigDict(extra="forbid")
     dropped: ClassVar[frozenset[str]] = frozenset()
+    unless_empty: ClassVar[frozenset[str]] = frozenset()
 
 
 class Document(Shape):
@@ -92,9 +96,11 @@ def settled(model: BaseModel) -> Json:
     """The model as the JSON to keep: what was sent, in the specification's order, without nulls and dropped members."""
     out: Json = {}
     dropped: frozenset[str] = getattr(model, "dropped", frozenset())
+    unless_empty: frozenset[str] = getattr(model, "unless_empty", frozenset())
     for name in type(model).model_fields:
         value = getattr(model, name)
-        if name in model.model_fields_set and name not in dropped and value is not None:
+        kept_value = value is not None and not (name in unless_empty and value == [])
+        if name in model.model_fields_set and name not in dropped and kept_value:
             kept = _plain(value)
             if not (isinstance(value, Ref) and not kept):
                 out[name] = kept

@@ -79,6 +79,9 @@ class SubnetPropertiesFormat(Shape):
             "networkIntentPolicies",
         }
     )
+    unless_empty: ClassVar[frozenset[str]] = frozenset(
+        {"addressPrefixes", "serviceEndpointPolicies", "ipAllocations", "applicationGatewayIPConfigurations"}
+    )
     addressPrefix: str | None = None
     addressPrefixes: list[str] | None = None
     networkSecurityGroup: Ref | None = None

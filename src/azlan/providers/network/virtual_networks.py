@@ -69,6 +69,7 @@ class VirtualNetworkPropertiesFormat(Shape):
     dropped: ClassVar[frozenset[str]] = frozenset(
         {"resourceGuid", "provisioningState", "flowLogs", "defaultPublicNatGateway"}
     )
+    unless_empty: ClassVar[frozenset[str]] = frozenset({"ipAllocations"})
     addressSpace: AddressSpace | None = None
     dhcpOptions: DhcpOptions | None = None
     flowTimeoutInMinutes: int | None = None

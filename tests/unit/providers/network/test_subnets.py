@@ -162,3 +162,14 @@ def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:
     again = cloud.put("virtualNetworks/v", shown["properties"], etag=shown["etag"], id=shown["id"], name="v")
     assert {**again, "etag": ""} | {"properties": 0} == {**shown, "etag": ""} | {"properties": 0}
     assert again["properties"]["subnets"][0]["properties"] == shown["properties"]["subnets"][0]["properties"]
+
+
+def test_lists_that_were_sent_empty(cloud: Ledger) -> None:
+    """As PowerShell sends them, and as Azure then shows the subnet (recorded at 2024-03-01)."""
+    forgotten = ("addressPrefixes", "serviceEndpointPolicies", "ipAllocations", "applicationGatewayIPConfigurations")
+    kept = ("serviceEndpoints", "delegations")
+    sent = {"addressPrefix": "10.0.0.0/24", **{name: [] for name in forgotten + kept}}
+    shown = cloud.put("virtualNetworks/v/subnets/s", sent)["properties"]
+    assert shown["addressPrefix"] == "10.0.0.0/24"
+    assert not set(forgotten) & set(shown)
+    assert [shown[name] for name in kept] == [[], []]
