@@ -326,6 +326,20 @@ def walk(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
                 yield from walk(element, rest, there) if rest else [(there, element)]
 
 
+def leave_out(document: Any, path: str) -> None:
+    """Remove, in place, every member that a dotted path with `[]` names."""
+    step, _, rest = path.partition(".")
+    name = step.removesuffix("[]")
+    if not isinstance(document, dict) or name not in document:
+        return
+    if not rest:
+        del document[name]
+        return
+    below = document[name]
+    for item in below if step.endswith("[]") and isinstance(below, list) else (below,):
+        leave_out(item, rest)
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7396: objects merge, null removes, anything else replaces."""
     if not isinstance(patch, Mapping):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azlan.arm.core import Core
@@ -19,6 +19,12 @@ from azlan.base.ids import ResourceId
 
 HOLD = 0.5
 """Seconds for which a poll waits for the operation to end before it answers InProgress."""
+
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+NULL = object()
+"""A body that is JSON's `null`, as Network answers actions that go on."""
 
 
 @dataclass
@@ -44,23 +50,36 @@ class Call:
 
 @dataclass
 class Answer:
-    """Status, JSON (None: no body) and headers."""
+    """Status, JSON (None: no body; NULL: `null`) and headers."""
 
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
+_PAGES = {"network": "operations", "compute": "operations", "disk": "DiskOperations"}
+"""Where the status of an operation is, by style."""
+
+
 def poll_headers(call: Call, declared: ResourceType, operation: Operation) -> dict[str, str]:
     """The headers of an answer whose operation goes on."""
     headers = {"Retry-After": retry_after(call, declared.retry_after, first=True)}
-    if declared.operation_style != "resources":
-        headers["Azure-AsyncOperation"] = _url(call, operation, "operations")
     if declared.operation_style == "resources":
         headers["Location"] = location(call, operation.subscription, operation.id)
-    elif call.method in ("DELETE", "POST"):
-        headers["Location"] = _url(call, operation, "operationResults")
+        return headers
+    headers["Azure-AsyncOperation"] = _url(call, operation, _PAGES[declared.operation_style])
+    if declared.operation_style != "disk":
+        headers["Azure-AsyncNotification"] = "Enabled"
+    if call.method in ("DELETE", "POST") or declared.operation_style == "disk":
+        headers["Location"] = _result_url(call, declared, operation)
     return headers
+
+
+def _result_url(call: Call, declared: ResourceType, operation: Operation) -> str:
+    """What an operation leads to: Network's page of results, or Compute's page of operations with `monitor`."""
+    if declared.operation_style == "network":
+        return _url(call, operation, "operationResults")
+    return _url(call, operation, _PAGES[declared.operation_style], monitor=True)
 
 
 def retry_after(call: Call, given: str = "1", *, first: bool = False) -> str:
@@ -71,16 +90,17 @@ def retry_after(call: Call, given: str = "1", *, first: bool = False) -> str:
     return "0.05" if wanted in call.headers.get("user-agent", "").lower() else given
 
 
-def _url(call: Call, operation: Operation, page: str) -> str:
+def _url(call: Call, operation: Operation, page: str, monitor: bool = False) -> str:
     return (
         f"{call.base}/subscriptions/{operation.subscription}/providers/{operation.namespace}/locations/"
-        f"{operation.location}/{page}/{operation.id}?api-version={call.api_version}"
+        f"{operation.location}/{page}/{operation.id}?{'monitor=true&' if monitor else ''}api-version={call.api_version}"
     )
 
 
-def location(call: Call, subscription: str, id: str) -> str:
-    """The URL of a result that is not tied to a namespace."""
-    return f"{call.base}/subscriptions/{subscription}/operationresults/{id}?api-version={call.api_version}"
+def location(call: Call, subscription: str, id: str, home: str = "") -> str:
+    """The URL of a result; `home`, where it is tied to a namespace and region: `providers/{namespace}/locations/{region}`."""
+    page = f"{home}/operationResults" if home else "operationresults"
+    return f"{call.base}/subscriptions/{subscription}/{page}/{id}?api-version={call.api_version}"
 
 
 async def _held(core: Core, id: str, subscription: str) -> Operation:
@@ -106,6 +126,10 @@ async def status(core: Core, call: Call, subscription: str, id: str) -> Answer:
         if operation.ended is not None:
             document["endTime"] = operation.ended
     document["status"] = operation.status
+    if declared is not None and declared.operation_style == "disk" and operation.status == "Succeeded":
+        made = core.views.any(core.store.snapshot, core.operations.target(operation), call.api_version)
+        if operation.kind != "DELETE" and made is not None:
+            document["properties"] = {"output": made}
     if declared is not None and declared.operation_style != "network":
         document["name"] = operation.id
     if operation.error is not None:
@@ -115,19 +139,28 @@ async def status(core: Core, call: Call, subscription: str, id: str) -> Answer:
 
 
 async def result(core: Core, call: Call, subscription: str, id: str) -> Answer:
-    """`…/operationResults/{id}`: 202 while it goes on, then what the operation leads to."""
+    """`…/operationResults/{id}`, or Compute's `operations/{id}?monitor=true`: 202 while it goes on, then what the
+    operation leads to."""
     if id.lower() in core.later:
         return await _later(core, call, subscription, id.lower())
     operation = await _held(core, id, subscription)
     declared = core.operations.declared(operation)
     if operation.ended is None:
-        here = f"{call.base}/{'/'.join(call.segments)}?api-version={call.api_version}"
+        monitor = "monitor=true&" if "monitor" in call.query else ""
         wait = retry_after(call, declared.retry_after if declared else "1")
-        return Answer(202, None, {"Location": here, "Retry-After": wait})
+        return Answer(
+            202, None, {"Location": f"{_here(call)}?{monitor}api-version={call.api_version}", "Retry-After": wait}
+        )
     if operation.status != "Succeeded":
         raise as_error(operation)
     if operation.kind == "DELETE":
-        return Answer(200 if declared is not None and declared.operation_style == "resources" else 204)
+        if declared is not None and declared.operation_style != "network":
+            return Answer(200)
+        # Recorded: the answer that ends it repeats where it was asked for.
+        headers = poll_headers(replace(call, method="DELETE"), declared, operation) if declared is not None else {}
+        headers.pop("Retry-After", None)
+        headers["Content-Type"] = JSON_TYPE
+        return Answer(204, None, headers)
     if operation.kind == "POST":
         made = core.results.get(operation.id)
         return Answer(200, made(core.store.snapshot) if made is not None else None)
@@ -138,8 +171,14 @@ async def result(core: Core, call: Call, subscription: str, id: str) -> Answer:
 async def _later(core: Core, call: Call, subscription: str, id: str) -> Answer:
     task = core.later[id]
     await asyncio.wait([task], timeout=HOLD)
+    here = f"{_here(call)}?api-version={call.api_version}"
     if not task.done():
-        return Answer(202, None, {"Location": location(call, subscription, id), "Retry-After": retry_after(call)})
+        return Answer(202, None, {"Location": here, "Retry-After": retry_after(call)})
     if task.cancelled():
         raise ArmError(409, "Canceled", "Operation was canceled.")
-    return Answer(200, task.result())
+    return Answer(200, task.result(), {"Location": here} if "providers" in call.segments else {})
+
+
+def _here(call: Call) -> str:
+    """The URL of a call without its query."""
+    return f"{call.base}/{'/'.join(call.segments)}"

@@ -19,9 +19,9 @@ from azlan.arm.core import Core
 from azlan.arm.documents import parse_json
 from azlan.arm.operations import as_error
 from azlan.arm.paths import Collection, Item, Page, resolve
-from azlan.arm.polling import Answer, Call
+from azlan.arm.polling import NULL, Answer, Call
 from azlan.arm.registry import CompiledRoute
-from azlan.arm.resource import Accepted, Json, Later, Operation, Principal, Row, Runtime
+from azlan.arm.resource import Accepted, Json, Later, Operation, Principal, ResourceType, Row, Runtime
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 from azlan.contract.machine import MachineStatus
@@ -128,7 +128,9 @@ class Protocol:
             kind, id = rest[-2].lower(), rest[-1]
             if kind == "operationresults":
                 return await polling.result(core, call, scope.subscription, id)
-            if kind in ("operations", "operationstatuses"):
+            if kind in ("operations", "operationstatuses", "diskoperations"):
+                if call.query.get("monitor", "").lower() == "true":
+                    return await polling.result(core, call, scope.subscription, id)
                 return await polling.status(core, call, scope.subscription, id)
             raise _no_page(call)
         if page.name == "providers" and rest[1:] == ("register",) and call.method == "POST":
@@ -203,21 +205,25 @@ class Protocol:
         core, declared, operation = self.core, outcome.declared, outcome.operation
         code = declared.status_on_create if outcome.created else declared.status_on_update
         row = outcome.row
-        if operation is None or row is None:
-            return Answer(200, core.views.any(core.store.snapshot, outcome.id, call.api_version))
         headers: dict[str, str] = {}
+        if operation is None or row is None:
+            if declared.operation_style == "network" and declared.put_headers:
+                headers["Azure-AsyncNotification"] = "Enabled"
+            return Answer(200, core.views.any(core.store.snapshot, outcome.id, call.api_version), headers)
         shown: str | None = None
         if operation.ended is None and not declared.put_headers:
             operation = await core.operations.wait(operation.id)
             if operation.status != "Succeeded":
                 raise as_error(operation)
             row = core.store.snapshot.rows.get(row.key, row)
-        elif operation.ended is None or (declared.waits and declared.put_headers):
+        elif operation.ended is None or (declared.put_headers and _tells(declared)):
             # Also where nothing was left to do: Azure's clients are told of an operation, and find it ended.
             headers = poll = polling.poll_headers(call, declared, operation)
             shown = declared.accepted_state or ("Updating" if operation.ended else None)
-            if declared.operation_style != "resources":
+            if declared.operation_style in ("network", "compute"):
                 poll.pop("Location", None)
+            if shown == "Succeeded":
+                poll.pop("Retry-After")  # recorded of network interfaces: nothing is left to wait for
         if row.key == outcome.id.key:
             document = core.views.row(core.store.snapshot, row, call.api_version, provisioning=shown)
         else:
@@ -230,7 +236,7 @@ class Protocol:
         operation = outcome.operation
         if operation is None:
             return Answer(204)
-        if operation.ended is not None:
+        if operation.ended is not None and outcome.declared.operation_style != "disk":
             return Answer(200, shown)
         return Answer(202, None, polling.poll_headers(call, outcome.declared, operation))
 
@@ -243,17 +249,23 @@ class Protocol:
             raise _no_page(call)
         body = parse_json(call.body)
         answer = await self.core.action(call.request(), target.id, name, body, call.method)
-        return self._acted(call, answer, target.id.subscription)
+        home = ""
+        if isinstance(answer, Later) and target.declared.operation_style == "network":
+            row = self.core.store.snapshot.get(target.id.key)
+            region = str(row.body.get("location", "global")) if row is not None else "global"
+            home = f"providers/{target.id.namespace}/locations/{region}"
+        return self._acted(call, answer, target.id.subscription, home)
 
-    def _acted(self, call: Call, answer: Any, subscription: str) -> Answer:
+    def _acted(self, call: Call, answer: Any, subscription: str, home: str = "") -> Answer:
+        """`home`: where the results of the type's actions are, as of `polling.location`."""
         core = self.core
         if isinstance(answer, Later):
             id = core.keep_later(answer)
             headers = {
-                "Location": polling.location(call, subscription, id),
+                "Location": polling.location(call, subscription, id, home),
                 "Retry-After": polling.retry_after(call, first=True),
             }
-            return Answer(202, None, headers)
+            return Answer(202, NULL if home else None, headers)
         if isinstance(answer, Accepted):
             operation: Operation = answer.operation
             core.keep_result(answer)
@@ -261,7 +273,13 @@ class Protocol:
             if declared is None:
                 raise LookupError(operation.target)
             return Answer(202, None, polling.poll_headers(call, declared, operation))
-        return Answer(200, answer)
+        etag = answer.get("etag") if isinstance(answer, dict) else None
+        return Answer(200, answer, {"ETag": etag} if etag else {})
+
+
+def _tells(declared: ResourceType) -> bool:
+    """Whether an answer names an operation although it has ended: Azure's clients look for one."""
+    return bool(declared.waits) or declared.operation_style == "disk"
 
 
 @lru_cache(maxsize=256)

@@ -204,6 +204,11 @@ class View(Read, Protocol):
     @property
     def properties(self) -> Json: ...
 
+    @property
+    def creating(self) -> bool:
+        """Whether the resource is not made yet: its first PUT goes on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -424,6 +429,8 @@ class ResourceType:
     """Dotted paths that clients send back and that are ignored, besides id, name, type, etag, provisioningState."""
     since: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Dotted path → the first api-version that knows it."""
+    shown_since: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Dotted path (`[]` for each item) → the first api-version whose answers have that member."""
     references: tuple[Reference, ...] = ()
     accept: Callable[[Write], None] = no_hook
     """Validate, fill in defaults, allocate; raises ArmError. Sees the whole snapshot and may `change` other rows."""
@@ -453,8 +460,9 @@ class ResourceType:
     """provisioningState while the first PUT is carried out (VM: Creating)."""
     put_headers: bool = True
     """Whether PUT answers with `Azure-AsyncOperation` (False: synchronous types, disks of az's kind excepted)."""
-    operation_style: Literal["network", "compute", "resources"] = "network"
-    """Shape of the operation document: `{status}` or `{startTime, endTime, status, name}`; `resources`: Location only."""
+    operation_style: Literal["network", "compute", "disk", "resources"] = "network"
+    """Shape of the operation document: `{status}` or `{startTime, endTime, status, name}`; `disk`: with what was made in
+    it, and told of operations that have already ended; `resources`: Location only."""
     retry_after: str = "1"
     status_on_create: int = 201
     status_on_update: int = 200

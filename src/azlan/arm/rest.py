@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketClose
 
 from azlan.arm.core import Core
 from azlan.arm.paths import split
-from azlan.arm.polling import Answer, Call
+from azlan.arm.polling import JSON_TYPE, NULL, Answer, Call
 from azlan.arm.protocol import MOST_BODY, Protocol
 from azlan.arm.resource import Principal
 from azlan.base.errors import ArmError
@@ -51,7 +51,6 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_JSON = "application/json; charset=utf-8"
 
 _SHORT_QUERY = 200
 """Bytes of a query that is worth remembering: an api-version."""
@@ -93,6 +92,8 @@ class _Endpoint:
         headers |= _ALWAYS
         headers["x-ms-request-id"] = request_id
         headers["x-ms-correlation-request-id"] = correlation
+        if "/microsoft.network/" in scope["path"].lower():
+            headers["x-ms-arm-service-request-id"] = str(uuid4())  # the provider's own, which Network alone shows
         headers["x-ms-routing-request-id"] = f"LOCAL:{time.strftime('%Y%m%dT%H%M%SZ', started)}:{request_id}"
         if given.get("x-ms-return-client-request-id", "").lower() == "true":
             headers["x-ms-client-request-id"] = given.get("x-ms-client-request-id", "")
@@ -159,8 +160,8 @@ async def _body(receive: Receive) -> bytes:
 async def _send(answer: Answer, send: Send, head: bool) -> None:
     body = b""
     if answer.body is not None and not head:
-        body = msgspec.json.encode(answer.body)
-        answer.headers["Content-Type"] = _JSON
+        body = b"null" if answer.body is NULL else msgspec.json.encode(answer.body)
+        answer.headers["Content-Type"] = JSON_TYPE
     if answer.status != 204:
         answer.headers["Content-Length"] = str(len(body))
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]

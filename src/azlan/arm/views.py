@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from azlan.arm.documents import copy_json
+from azlan.arm.documents import copy_json, leave_out
 from azlan.arm.registry import Registry
 from azlan.arm.resource import Json, ResourceType, Row
 from azlan.arm.snapshot import Snapshot, inline_place
@@ -35,6 +35,10 @@ class DocumentView:
     def properties(self) -> Json:
         found: Json = self.doc["properties"]
         return found
+
+    @property
+    def creating(self) -> bool:
+        return self.row.generation == 1 and self.properties.get("provisioningState") in ("Creating", "Updating")
 
     @property
     def revision(self) -> int:
@@ -143,6 +147,9 @@ class Views:
         view.expand = expand
         view.endpoint = self._endpoint()
         declared.view(view)
+        for path, since in declared.shown_since.items():
+            if api_version[:10] < since:
+                leave_out(doc, path)
 
 
 def _document(declared: ResourceType, id: ResourceId, row: Row, body: Json, provisioning: str) -> Json:

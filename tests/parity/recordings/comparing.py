@@ -44,7 +44,7 @@ _STATE = re.compile(r"(^|\.)(provisioningState|peeringState|peeringSyncLevel|dis
 _CODE = re.compile(r"(^|\.)error\.code$|details\[\]\.code$")
 _ETAG = re.compile(r'W/"[^"]*"')
 _MAC = re.compile(r"([0-9A-F]{2}-){5}[0-9A-F]{2}")
-_SUFFIX = re.compile(r"[a-z2-7]{26}\.[a-z]{2,3}\.internal\.cloudapp\.net")
+_SUFFIX = re.compile(r"[a-z0-9]{26}\.[a-z]{2,3}\.internal\.cloudapp\.net")
 
 IMAGE_WORDS = {"exactVersion", "vmAgentVersion", "osName", "osVersion"}
 """Members that name a guest's software: another image takes the recorded one's place."""
@@ -158,9 +158,7 @@ class _Bodies:
 
     def items(self, theirs: list[Any], mine: list[Any], path: str) -> Iterator[Difference]:
         below = f"{path}[]"
-        names = [_name(item) for item in (*theirs, *mine)]
-        if not names or None in names or (isinstance(names[0], str) and len(set(names)) == len(theirs) + len(mine) > 0):
-            # No names of their own, or none in common: by place.
+        if not (_named_apart(theirs) and _named_apart(mine)):
             pairs = list(zip(theirs, mine, strict=False)) if not self.catalogue else []
             lost, more = theirs[len(pairs) :], mine[len(pairs) :]
         else:
@@ -197,7 +195,9 @@ class _Bodies:
     def paired(self, theirs: str, mine: str) -> bool:
         """Whether a recorded GUID stands for the same of ours as before."""
         theirs, mine = theirs.lower(), mine.lower()
-        return self.memory.pairs.setdefault(theirs, mine) == mine and self.memory.taken.setdefault(mine, theirs) == theirs
+        return (
+            self.memory.pairs.setdefault(theirs, mine) == mine and self.memory.taken.setdefault(mine, theirs) == theirs
+        )
 
 
 def _relations(recorded: Reply, ours: Reply, theirs: Any, mine: Any, memory: Memory) -> Iterator[Difference]:
@@ -249,12 +249,20 @@ def _kind(path: str, otherwise: Kind) -> Kind:
     return "state" if _STATE.search(path) else otherwise
 
 
+def _named_apart(items: list[Any]) -> bool:
+    """Whether every item has a name of its own; else they are compared by their place."""
+    names = [_name(item) for item in items]
+    return None not in names and len(set(names)) == len(names)
+
+
 def _name(item: Any) -> str | None:
     """By what an item of a list is told from the others."""
     if not isinstance(item, Mapping):
         return None
-    for member in ("id", "name", "lun"):
+    for member in ("id", "name", "lun", "addressPrefix"):
         value = item.get(member)
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
         if isinstance(value, Mapping):
             value = value.get("value")
         if value is not None:

@@ -5,6 +5,7 @@ What is left out is left out for one of the reasons below; the table of docs/des
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ REASONS: dict[Reason, str] = {
     "action": "an action that Azlan lacks, on a type that it has",
     "refers": "refers to, or shows, a resource of a type that Azlan lacks",
     "unmade": "on a resource that was not made, its making being out of scope",
-    "image": "lists Windows images, which Azlan lacks",
+    "image": "lists Windows images, or runs a command of Windows, which Azlan lacks",
     "progress": "a poll answered with InProgress, of an operation in scope (followed to its end; the end is compared)",
 }
 
@@ -69,10 +70,17 @@ def group_of(path: str) -> str | None:
     return found[1].lower() if found else None
 
 
+def subscription_of(path: str) -> str | None:
+    """The subscription named in a path or id, in lower case."""
+    found = re.match(r"/subscriptions/([^/?]+)", path, re.IGNORECASE)
+    return found[1].lower() if found else None
+
+
 class _Judge:
     def __init__(self, registry: Registry, calls: list[Call]) -> None:
         self.registry = registry
         self.calls = calls
+        self.subscription = next((s for call in calls if (s := subscription_of(call.path))), "")
         self.groups = {group for call in calls if call.method != "GET" and (group := group_of(call.path))}
         self.unmade: set[str] = set()
         """Keys of resources whose PUT was out of scope."""
@@ -108,7 +116,7 @@ class _Judge:
         if not call.host.startswith("management."):
             return "service", None
         segments = split(call.path)
-        if "MicrosoftWindowsServer" in segments:
+        if "MicrosoftWindowsServer" in segments or "RunPowerShellScript" in json.dumps([segments, call.body]):
             return "image", None
         if any(route.route.method == call.method and route.match(segments) for route in self.registry.routes):
             return None, None
@@ -150,7 +158,10 @@ class _Judge:
 
     def _refers(self, call: Call) -> bool:
         """Whether question or answer names a resource of a type that Azlan lacks. Of a list, what the recording made."""
-        return any(self._foreign(text) for text in words([call.body, self._own(call.reply.body)]))
+        shown = self._own(call.reply.body)
+        if isinstance(shown, dict) and shown.get("extensions"):
+            return True  # an instance view names them without their ids
+        return any(self._foreign(text) for text in words([call.body, shown]))
 
     def _own(self, body: Any) -> Any:
         if isinstance(body, dict) and isinstance(body.get("value"), list):
@@ -162,6 +173,8 @@ class _Judge:
             return False
         if "/azsecpackautoconfigrg/" in text.lower():
             return False  # Microsoft's own policy put it there: see preparing.py
+        if not text.lower().startswith(f"/subscriptions/{self.subscription}"):
+            return True  # of the service's own: a gateway's interfaces
         try:
             type = parse_id(text).type
         except ValueError:

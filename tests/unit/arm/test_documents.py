@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from azlan.arm.documents import conform, copy_json, merge_patch, parse_json, walk
+from azlan.arm.documents import conform, copy_json, leave_out, merge_patch, parse_json, walk
 from azlan.base.errors import ArmError
 from unit.arm import toys
 
@@ -206,3 +206,10 @@ def test_a_copy_is_equal_and_shares_nothing(value: Any) -> None:
     assert copied == value
     if isinstance(value, (list, dict)):
         assert copied is not value
+
+
+def test_members_are_left_out_by_their_paths() -> None:
+    document = {"a": {"b": 1, "c": 2}, "list": [{"x": 1, "y": 2}, {"y": 3}, 4]}
+    for path in ("a.b", "list[].x", "list[].z", "none.at.all", "a.c.d"):
+        leave_out(document, path)
+    assert document == {"a": {"c": 2}, "list": [{"y": 2}, {"y": 3}, 4]}

@@ -54,7 +54,9 @@ async def test_delete_has_both_headers_and_ends_in_204() -> None:
         waiting = await c.call("GET", url)
         assert (waiting.status_code, below(waiting.headers["location"])) == (202, url)
         await c.settle()
-        assert (await c.call("GET", url)).status_code == 204
+        ended = await c.call("GET", url)
+        assert (ended.status_code, below(ended.headers["location"])) == (204, url)
+        assert ended.headers["content-type"] == "application/json; charset=utf-8"
 
 
 async def test_a_failed_operation_is_answered_with_200_and_its_error() -> None:

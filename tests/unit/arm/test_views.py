@@ -55,6 +55,17 @@ async def test_a_view_knows_the_request_and_changes_the_answer_alone() -> None:
         assert last.row.properties["size"] == 1
 
 
+async def test_older_versions_are_not_shown_what_came_later() -> None:
+    box = replace(toys.BOX, shown_since={"properties.size": "2022-06-01"})
+    types = Registry.of([box if t is toys.BOX else t for t in toys.TYPES])
+    async with cloud(types=types) as c:
+        await c.group()
+        await c.ok("PUT", "Toy.Net/boxes/b", BOX)
+        old = await c.ok("GET", "Toy.Net/boxes/b?api-version=2022-01-01")
+        new = await c.ok("GET", "Toy.Net/boxes/b?api-version=2022-06-01-preview")
+        assert ("size" in old["properties"], "size" in new["properties"]) == (False, True)
+
+
 async def test_any_id_can_be_shown() -> None:
     async with cloud() as c:
         await c.group()

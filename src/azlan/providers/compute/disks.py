@@ -39,7 +39,6 @@ def _accept(write: Write) -> None:
         _copy_size(write, creation)
     if before.get("diskSizeGB"):
         check_resize(write.id, int(before["diskSizeGB"]), int(properties.get("diskSizeGB") or 0), write)
-    write.body.setdefault("sku", {}).setdefault("name", "Standard_LRS")
     write.state.setdefault("uniqueId", str(uuid4()))
     write.state.setdefault("timeCreated", write.now)
 
@@ -73,12 +72,17 @@ _TIERS: tuple[tuple[int, str], ...] = (
 
 
 def _view(view: View) -> None:
+    accepted = view.properties.get("provisioningState") == "Updating"
+    if view.creating and "sku" not in view.doc:
+        return
     owner = _owner(view.id, view)
     sku = view.doc.setdefault("sku", {})
-    name = str(sku.get("name", "Standard_LRS"))
+    name = str(sku.setdefault("name", "Standard_LRS"))
     sku["tier"] = name.split("_")[0].removesuffix("SSD") if name.startswith("Premium") else "Standard"
     if owner is not None:
         view.doc["managedBy"] = str(owner.id)
+    if accepted:
+        return  # the 202 shows what was asked for; what the disk is comes with the operation's end
     properties = view.properties
     size = int(properties.get("diskSizeGB") or 0)
     iops, throughput = (500, 60) if not name.startswith("Premium") else (max(120, size * 4), 100)
@@ -125,7 +129,18 @@ RESOURCE = ResourceType(
     in_use=_in_use,
     waits=(),
     etag=False,
-    operation_style="compute",
+    operation_style="disk",
+    accepted_state="Updating",
+    retry_after="2",
+    shown_since={
+        "properties.encryption": "2019-07-01",
+        "properties.networkAccessPolicy": "2020-05-01",
+        "properties.publicNetworkAccess": "2021-04-01",
+        "properties.diskSizeBytes": "2019-03-01",
+        "properties.uniqueId": "2019-03-01",
+        "properties.diskState": "2018-09-30",
+        "properties.tier": "2020-06-30",
+    },
     status_on_create=202,
     status_on_update=202,
     display={"singular": "Disk", "plural": "Disks"},

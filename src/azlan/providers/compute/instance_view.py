@@ -64,6 +64,8 @@ def instance_view(row: Row, read: Read) -> Json:
         provisioning_status(row, status),
         {"code": f"PowerState/{power}", "level": "Info", "displayStatus": _SHOWN[power]},
     ]
+    if row.state.get("generalized"):
+        view["statuses"].append({"code": "OSState/generalized", "level": "Info", "displayStatus": "VM generalized"})
     return view
 
 

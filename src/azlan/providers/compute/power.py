@@ -22,6 +22,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 async def _start(context: ActionContext) -> Accepted:
+    if context.row.state.get("generalized"):
+        # Azure does not start one, either; words unconfirmed.
+        raise ArmError(
+            409, "OperationNotAllowed", f"Cannot start VM '{context.id.name}' because it has been generalized."
+        )
     return Accepted(await context.change(start))
 
 
@@ -75,6 +80,21 @@ async def _redeploy(context: ActionContext) -> Accepted:
 
 async def _reapply(context: ActionContext) -> Accepted:
     return Accepted(await context.change(lambda write: None))
+
+
+async def _generalize(context: ActionContext) -> None:
+    """Mark the VM as one that images are made of: it does not start again."""
+    if context.row.state.get("power") == "running":
+        raise ArmError(
+            409,
+            "OperationNotAllowed",
+            f"Operation 'generalize' is not allowed on VM '{context.id.name}' since the VM is running. Power it off first.",
+        )  # unconfirmed wording
+
+    def generalize(write: Write) -> None:
+        write.state["generalized"] = True
+
+    await context.change(generalize)
 
 
 def _refused(what: str) -> Callable[[ActionContext], Any]:
@@ -176,7 +196,7 @@ ACTIONS = {
     "restart": Action(_restart),
     "redeploy": Action(_redeploy),
     "reapply": Action(_reapply),
-    "generalize": Action(_refused("generalize")),
+    "generalize": Action(_generalize),
     "capture": Action(_refused("capture")),
     "runCommand": Action(_run_command),
     "instanceView": Action(_instance_view, method="GET"),

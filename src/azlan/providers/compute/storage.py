@@ -5,6 +5,7 @@ Follows Microsoft.Compute's StorageProfile. An OS disk nobody named is called `{
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
@@ -158,7 +159,7 @@ def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Si
         if disk["lun"] in luns:
             raise _invalid(f"A disk at LUN {disk['lun']} already exists.", "dataDisk.lun")
         luns.add(disk["lun"])
-        _data_disk(write, disk, number, known)
+        _data_disk(write, disk, number, known, size)
 
 
 def _detach(disks: list[Json]) -> None:
@@ -182,7 +183,12 @@ def _keep(disk: Json, known: Json) -> None:
     disk["managedDisk"] = {**(known.get("managedDisk") or {}), **disk["managedDisk"]}
 
 
-def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json]) -> None:
+def is_made_up(machine: str, name: str) -> bool:
+    """Whether a disk's name is one that was made up for a VM's disk that nobody named."""
+    return re.fullmatch(rf"{re.escape(machine)}_(OsDisk_1|disk\d+)_[0-9a-f]{{32}}", name) is not None
+
+
+def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json], size: Size) -> None:
     managed = disk.setdefault("managedDisk", {})
     option = disk.get("createOption")
     disk.setdefault("caching", "None")
@@ -195,7 +201,7 @@ def _data_disk(write: Write, disk: Json, number: int, known: Mapping[str, Json])
         if not disk.get("diskSizeGB"):
             raise _missing("dataDisk.diskSizeGB")
         disk.setdefault("name", f"{write.id.name}_disk{number + 2}_{uuid4().hex}")
-        managed.setdefault("storageAccountType", "Premium_LRS")
+        managed.setdefault("storageAccountType", "Premium_LRS" if size.premium else "Standard_LRS")
         made = {"createOption": "Empty"}
         managed["id"] = str(_create(write, disk["name"], managed["storageAccountType"], disk["diskSizeGB"], made, {}))
         return

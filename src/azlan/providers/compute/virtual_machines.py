@@ -21,7 +21,7 @@ from azlan.providers.compute.power import ACTIONS
 from azlan.providers.compute.preflight import preflight
 from azlan.providers.compute.shapes import COMPUTE_API_VERSIONS, VirtualMachine, settle
 from azlan.providers.compute.sizes import Size, find_size, size_error
-from azlan.providers.compute.storage import DISK, accept_storage, os_disk_gib
+from azlan.providers.compute.storage import DISK, accept_storage, is_made_up, os_disk_gib
 
 TYPE = "Microsoft.Compute/virtualMachines"
 NIC = "Microsoft.Network/networkInterfaces"
@@ -105,6 +105,11 @@ def _view(view: View) -> None:
     properties["vmId"] = view.state["vmId"]
     properties["timeCreated"] = view.state["timeCreated"]
     reference = properties["storageProfile"]["imageReference"]
+    disks = properties["storageProfile"].get("dataDisks") or []
+    for disk in disks:
+        disk["toBeDetached"] = False
+    if view.creating:
+        _hide_unmade(view, disks)
     reference["exactVersion"] = view.state.get("exactVersion", reference.get("version"))
     _show_account(properties["osProfile"])
     expand = view.expand.lower()
@@ -115,6 +120,15 @@ def _view(view: View) -> None:
     if "statusonly" in expand:  # a list with ?statusOnly=true: what else Azure leaves in is unconfirmed
         for name in [name for name in properties if name not in _STATUS]:
             del properties[name]
+
+
+def _hide_unmade(view: View, disks: list[Json]) -> None:
+    """What a machine's disks are called and where they are is not told before they are made."""
+    for disk in (view.properties["storageProfile"]["osDisk"], *disks):
+        if disk.get("createOption") != "Attach":
+            disk["managedDisk"].pop("id", None)
+        if is_made_up(view.id.name, disk["name"]):
+            del disk["name"]
 
 
 def _show_account(profile: Json) -> None:
@@ -193,5 +207,11 @@ RESOURCE = ResourceType(
     operation_style="compute",
     secret=("properties.osProfile.adminPassword", "properties.osProfile.customData"),
     etag=False,
+    shown_since={
+        "properties.timeCreated": "2021-11-01",
+        "properties.storageProfile.osDisk.deleteOption": "2021-03-01",
+        "properties.storageProfile.dataDisks[].deleteOption": "2021-03-01",
+        "properties.storageProfile.dataDisks[].toBeDetached": "2019-03-01",
+    },
     display={"singular": "Virtual machine", "plural": "Virtual machines"},
 )

@@ -236,12 +236,14 @@ def view(view: View) -> None:
     properties = view.properties
     # What az puts `https://` before. Azure's is a name below bastion.azure.com, to which Azlan has no right; this one
     # needs no resolver and no certificate of its own.
-    properties["dnsName"] = f"{view.endpoint.partition('://')[2]}/_azlan/bst-{view.state['dnsGuid']}"
+    if not view.creating:
+        properties["dnsName"] = f"{view.endpoint.partition('://')[2]}/_azlan/bst-{view.state['dnsGuid']}"
     for name, since in FLAGS.items():
         if view.api_version >= since:
             properties.setdefault(name, False)
     for config in decorate(view, CONFIGURATIONS, f"{BASTION}/bastionHostIpConfigurations"):
         config["properties"].setdefault("privateIPAllocationMethod", "Dynamic")
+        config["properties"]["provisioningState"] = properties["provisioningState"]
 
 
 RESOURCE = ResourceType(
@@ -249,6 +251,7 @@ RESOURCE = ResourceType(
     api_versions=tuple(version for version in API_VERSIONS if version >= "2019-04-01"),
     model=BastionHost,
     read_only=("properties.dnsName",),
+    shown_since={"sku": "2021-02-01"},
     references=(
         Reference(
             "properties.ipConfigurations[].properties.subnet.id",

@@ -159,12 +159,17 @@ def _unresolved(nic: Row, source: str, host: str, probes: Probes | None) -> Json
 
 def _shown(path: Path, reachable: bool, probes: Probes | None) -> Json:
     latencies: list[Any] = probes.milliseconds if probes is not None and reachable else []
-    return {
+    shown: Json = {
         "hops": path.hops(latencies),
         "connectionStatus": "Reachable" if reachable else "Unreachable",
-        "avgLatencyInMs": round(sum(latencies) / len(latencies)) if latencies else None,
-        "minLatencyInMs": round(min(latencies)) if latencies else None,
-        "maxLatencyInMs": round(max(latencies)) if latencies else None,
+    }
+    if latencies:
+        shown |= {
+            "avgLatencyInMs": round(sum(latencies) / len(latencies)),
+            "minLatencyInMs": round(min(latencies)),
+            "maxLatencyInMs": round(max(latencies)),
+        }
+    return shown | {
         "probesSent": probes.sent if probes is not None else 0,
         "probesFailed": probes.failed if probes is not None else 0,
     }

@@ -171,6 +171,9 @@ def _explain(read: Read, verdict: Verdict, route: Route | None, here: Hop, there
         found = issue("Outbound" if outbound else "Inbound", "NetworkSecurityRule", {"RuleName": _old_name(refusing)})
         (here if outbound else there).issues.append(found)
         return
+    if verdict.drop is Drop.ROUTE_NONE and route is not None and route.source != "User":
+        here.issues.append(issue("Outbound", "UserDefinedRoute", {"RouteType": route.source}))  # recorded
+        return
     reason = {"Reason": str(verdict.drop)}
     if route is not None and route.source == "User":
         here.issues.append(issue("Outbound", "UserDefinedRoute", {"RouteType": "User", **reason}))

@@ -408,13 +408,14 @@ def view(view: View) -> None:
         properties["macAddress"] = state["macAddress"]
         properties["virtualMachine"] = {"id": str(row.id)}
         properties["primary"] = _is_primary(row, view.id.key)
-    if view.api_version >= "2022-01-01":
+    if view.api_version >= "2021-05-01":
         properties["vnetEncryptionSupported"] = False
+    if view.api_version >= "2022-09-01":  # of 2022-05-01 and 2022-07-01 it is recorded that they are not shown
         properties.setdefault("auxiliaryMode", "None")
         properties.setdefault("auxiliarySku", "None")
-    if view.api_version < "2022-07-01":
+    if view.api_version < "2022-05-01":
         properties.pop("disableTcpStateTracking", None)
-    if view.api_version >= "2021-03-01":
+    if view.api_version >= "2022-05-01":
         properties["allowPort25Out"] = True
         view.doc["kind"] = "Regular"
 

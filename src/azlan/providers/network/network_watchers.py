@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from azlan.arm.resource import Action, ResourceType, Write
+from azlan.arm.resource import Action, ResourceType, View, Write
 from azlan.providers.network.connectivity import check_connectivity
 from azlan.providers.network.shapes import API_VERSIONS, NETWORK_WATCHER, Document, Shape, invalid, settle
 from azlan.providers.network.topology import topology
@@ -25,6 +25,10 @@ class NetworkWatcher(Document):
     properties: NetworkWatcherPropertiesFormat | None = None
 
 
+def view(view: View) -> None:
+    view.properties["runningOperationIds"] = []
+
+
 def accept(write: Write) -> None:
     settle(write, NetworkWatcher)
     other = watcher_of(write, write.id.subscription, write.location)
@@ -40,12 +44,13 @@ RESOURCE = ResourceType(
     api_versions=tuple(version for version in API_VERSIONS if version >= "2016-09-01"),
     model=NetworkWatcher,
     accept=accept,
+    view=view,
     actions={
         "ipFlowVerify": Action(verify_flow),
         "nextHop": Action(next_hop),
         "connectivityCheck": Action(check_connectivity),
         "topology": Action(topology),
     },
-    put_headers=False,
+    accepted_state="Succeeded",
     display={"singular": "network watcher", "plural": "network watchers"},
 )

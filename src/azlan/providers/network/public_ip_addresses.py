@@ -215,7 +215,7 @@ def facts(row: Row, _read: Read) -> Iterable[Fact]:
 def view(view: View) -> None:
     properties = view.properties
     properties["resourceGuid"] = view.state["resourceGuid"]
-    if "ipAddress" in view.state:
+    if "ipAddress" in view.state and not view.creating:
         properties["ipAddress"] = view.state["ipAddress"]
     settings = properties.get("dnsSettings")
     if settings and settings.get("domainNameLabel"):

@@ -19,7 +19,8 @@ from azlan.providers.network.shapes import API_VERSIONS, Item, Shape, fold, inva
 ROUTES_A_TABLE = 400
 NOT_A_DESTINATION = frozenset({"virtualnetwork", "internet", "azureloadbalancer"})
 """Service tags that change with the network that asks: no route leads to them."""
-BGP_OVERRIDE_FROM = "2020-08-01"
+BGP_OVERRIDE_FROM = "2020-04-01"
+"""The oldest version whose answers are recorded with `hasBgpOverride`; the specification has it from 2020-08-01 on."""
 
 
 class RoutePropertiesFormat(Shape):

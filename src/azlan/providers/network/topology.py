@@ -45,7 +45,7 @@ async def topology(context: ActionContext) -> Json:
     asked = parsed(context, TopologyParameters)
     rows = [row for row in _targets(context, asked) if location_of(row) == location_of(context.row)]
     shown = [row for row in rows if _visible(context, row)]
-    resources = [resource for row in shown for resource in _resources(row)]
+    resources = [resource for row in shown for resource in _resources(context, row)]
     changed = max((row.changed for row in shown), default=context.row.changed)
     return {
         "id": str(uuid5(NAMESPACE_URL, f"{context.row.id}:{changed}:{len(resources)}")),
@@ -101,7 +101,7 @@ def _visible(context: ActionContext, row: Row) -> bool:
     return True
 
 
-def _resources(row: Row) -> Iterator[Json]:
+def _resources(context: ActionContext, row: Row) -> Iterator[Json]:
     if row.type == VNET:
         subnets = items(row.properties, "subnets")
         inside = [(str(row.id.child("subnets", subnet["name"])), "Contains") for subnet in subnets]
@@ -118,11 +118,13 @@ def _resources(row: Row) -> Iterator[Json]:
         attached = items(row.properties.get("networkProfile") or {}, "networkInterfaces")
         yield _resource(row.id, row, [(entry["id"], "Contains") for entry in attached])
         return
-    yield _resource(row.id, row, list(_references(row)))
+    yield _resource(row.id, row, list(_references(context, row)))
 
 
-def _references(row: Row) -> Iterator[tuple[str, str]]:
-    """Subnets, addresses and groups that an interface or a Bastion host refers to."""
+def _references(context: ActionContext, row: Row) -> Iterator[tuple[str, str]]:
+    """The machine of an interface; subnets, addresses and groups that an interface or a Bastion host refers to."""
+    for machine, _ in context.referrers(row.key, VIRTUAL_MACHINE):
+        yield str(machine.id), "Associated"
     group = row.properties.get("networkSecurityGroup") or {}
     if ref_key(group):
         yield group["id"], "Associated"
@@ -142,4 +144,5 @@ def _resource(id: ResourceId, row: Row, associations: list[tuple[str, str]]) -> 
             {"name": parse_id(target).name, "resourceId": target, "associationType": kind}
             for target, kind in dict.fromkeys(associations)
         ],
+        "properties": {},
     }

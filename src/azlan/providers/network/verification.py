@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from azlan.arm.resource import ActionContext, Json
+from azlan.arm.resource import ActionContext, Json, Later
 from azlan.base.nets import Address, address
 from azlan.contract.engine import Gate
 from azlan.contract.platform import ADDRESSES
@@ -46,8 +46,21 @@ class NextHopParameters(Asked):
     destinationIPAddress: str
 
 
-async def verify_flow(context: ActionContext) -> Json:
-    """Whether a packet passes the security groups of an interface, and the rule that says so."""
+async def verify_flow(context: ActionContext) -> Later:
+    """Whether a packet passes the security groups of an interface, and the rule that says so: a 202 first, as recorded."""
+    return Later(_told(_verified(context)))
+
+
+async def next_hop(context: ActionContext) -> Later:
+    """Where an interface sends what goes to an address, and by which route table; a 202 first, as of `verify_flow`."""
+    return Later(_told(_next(context)))
+
+
+async def _told(answer: Json) -> Json:
+    return answer
+
+
+def _verified(context: ActionContext) -> Json:
     asked = watchers.parsed(context, VerificationIPFlowParameters)
     outbound = asked.direction == "Outbound"
     local = _ip("localIPAddress", asked.localIPAddress)
@@ -89,8 +102,7 @@ def _rule(context: ActionContext, gate: Gate) -> Json:
     return {"ruleName": name, "ruleId": f"{group_id(context, gate.rules or '')}/{name}" if own else ""}
 
 
-async def next_hop(context: ActionContext) -> Json:
-    """Where an interface sends what goes to an address, and by which route table."""
+def _next(context: ActionContext) -> Json:
     asked = watchers.parsed(context, NextHopParameters)
     source = _ip("sourceIPAddress", asked.sourceIPAddress)
     destination = _ip("destinationIPAddress", asked.destinationIPAddress)

@@ -222,6 +222,11 @@ RESOURCE = ResourceType(
     model=VirtualNetworkPeering,
     parent=VNET,
     inline=peering.COLLECTION,
+    shown_since={
+        "properties.peeringSyncLevel": "2021-02-01",
+        "properties.remoteVirtualNetworkAddressSpace": "2021-02-01",
+        "properties.peerCompleteVnets": "2021-02-01",
+    },
     location="none",
     tags=False,
     read_only=(

@@ -39,6 +39,35 @@ async def test_an_empty_disk() -> None:
         await cloud.gone(DISK)
 
 
+async def test_a_disk_is_accepted_first_and_told_of_with_the_operations_end() -> None:
+    async with azure() as cloud:
+        answer = await cloud.call("PUT", DISK, body())
+        assert (answer.status_code, answer.json()["properties"]) == (
+            202,
+            {"provisioningState": "Updating", "creationData": {"createOption": "Empty"}, "diskSizeGB": 32},
+        )
+        assert "sku" not in answer.json()
+        shown = await cloud.ok("GET", DISK)
+        status = answer.headers["azure-asyncoperation"].removeprefix("https://localhost:8443")
+        assert "/locations/eastus2/DiskOperations/" in status
+        assert (await cloud.ok("GET", status))["properties"] == {"output": shown}
+        result = answer.headers["location"].removeprefix("https://localhost:8443")
+        assert result == status.replace("?", "?monitor=true&")
+        assert await cloud.ok("GET", result) == shown
+        answer = await cloud.call("DELETE", DISK)
+        assert answer.status_code == 202
+        ended = await cloud.call("GET", answer.headers["location"].removeprefix("https://localhost:8443"))
+        assert (ended.status_code, ended.content) == (200, b"")
+
+
+async def test_older_versions_show_less() -> None:
+    async with azure() as cloud:
+        await cloud.ok("PUT", DISK, body())
+        old = (await cloud.ok("GET", f"{DISK}?api-version=2019-03-01"))["properties"]
+        new = (await cloud.ok("GET", DISK))["properties"]
+        assert set(new) - set(old) == {"encryption", "networkAccessPolicy", "publicNetworkAccess"}
+
+
 async def test_a_copy_is_as_large_as_its_source() -> None:
     async with azure() as cloud:
         await cloud.ok("PUT", DISK, body())

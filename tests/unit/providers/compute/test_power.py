@@ -75,12 +75,24 @@ async def test_restarting() -> None:
         assert (status, code) == (409, "OperationNotAllowed")
 
 
-@pytest.mark.parametrize("action", ["generalize", "capture"])
-async def test_what_would_make_an_image_is_refused(action: str) -> None:
+async def test_a_generalized_machine_does_not_start_again() -> None:
     async with azure() as cloud:
         await cloud.network()
         await cloud.vm("vm-1")
-        status, code, _ = await cloud.error("POST", f"{VM}/{action}")
+        assert (await cloud.error("POST", f"{VM}/generalize"))[:2] == (409, "OperationNotAllowed")
+        await cloud.call("POST", f"{VM}/deallocate")
+        answer = await cloud.call("POST", f"{VM}/generalize")
+        assert (answer.status_code, answer.content) == (200, b"")
+        codes = [status["code"] for status in (await cloud.ok("GET", f"{VM}/instanceView"))["statuses"]]
+        assert codes[1:] == ["PowerState/deallocated", "OSState/generalized"]
+        assert (await cloud.error("POST", f"{VM}/start"))[:2] == (409, "OperationNotAllowed")
+
+
+async def test_an_image_is_not_made() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        await cloud.vm("vm-1")
+        status, code, _ = await cloud.error("POST", f"{VM}/capture")
         assert (status, code) == (409, "OperationNotAllowed")
 
 

@@ -25,8 +25,8 @@ async def test_of_a_group() -> None:
             "w": [("Contains", "s"), ("Associated", "v")],
             "vm-a": [("Contains", "vm-a-nic")],
             "vm-b": [("Contains", "vm-b-nic")],
-            "vm-a-nic": [("Associated", "s")],
-            "vm-b-nic": [("Associated", "s")],
+            "vm-a-nic": [("Associated", "vm-a"), ("Associated", "s")],
+            "vm-b-nic": [("Associated", "vm-b"), ("Associated", "s")],
         }
         assert {resource["location"] for resource in found["resources"]} == {"eastus2"}
         assert found["id"]

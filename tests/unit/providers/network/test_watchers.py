@@ -33,7 +33,7 @@ async def test_made_with_the_first_network_of_a_region() -> None:
             "etag": watcher["etag"],
             "type": "Microsoft.Network/networkWatchers",
             "location": "eastus2",
-            "properties": {"provisioningState": "Succeeded"},
+            "properties": {"provisioningState": "Succeeded", "runningOperationIds": []},
         }
 
 
