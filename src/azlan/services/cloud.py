@@ -1,7 +1,7 @@
 """`/metadata/endpoints`: what this cloud is called and where its parts are, in the shapes that clients ask for.
 
-Follows `https://management.azure.com/metadata/endpoints` of api-versions 2015-01-01, 2019-05-01 (a list) and 2022-09-01
-(one object). Only what is served here is named: a client that needs more says so instead of failing later.
+Follows `https://management.azure.com/metadata/endpoints` of api-versions 1.0 (Add-AzEnvironment), 2015-01-01, 2019-05-01 (a
+list) and 2022-09-01 (one object). Only what is served here is named: a client that needs more says so instead of failing later.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from azlan.providers.compute.images import alias_document
+from azlan.services.identity import UNVALIDATED
 
 CLOUD_NAME = "Azlan"
 
@@ -38,13 +39,15 @@ class CloudMetadata:
             return JSONResponse(self.document())
         if version >= "2018":
             return JSONResponse([self.document()])
-        login = f"{self.endpoint}/"
+        base = f"{self.endpoint}/"
+        # 1.0 is Az.Accounts' own: EnvironmentHelper.cs, which refuses an answer without all of these.
+        login = f"{self.endpoint}{UNVALIDATED}/" if version == "1.0" else base
         return JSONResponse(
             {
-                "galleryEndpoint": login,
-                "graphEndpoint": login,
-                "portalEndpoint": login,
-                "authentication": {"loginEndpoint": login, "audiences": [f"{self.endpoint}/"]},
+                "galleryEndpoint": base,
+                "graphEndpoint": base,
+                "portalEndpoint": base,
+                "authentication": {"loginEndpoint": login, "audiences": [base]},
             }
         )
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -36,6 +36,15 @@ PUBLIC_CLIENTS: Mapping[str, str] = {
     PORTAL: "Azure Portal",
 }
 """Applications that hold no secret and that every tenant knows, by client id."""
+
+UNVALIDATED = "/tfp/azlan"
+"""The same authorities under a path as Azure AD B2C lays it out. MSAL.NET asks login.microsoftonline.com whether it knows
+an authority, and AD FS's host on TCP port 443; one whose first segment is `tfp` it takes as it is (AuthorityInfo.cs,
+NullAuthorityValidator). Az.Accounts cannot switch that question off for a client secret, so it is told this path."""
+PREFIXES = ("", UNVALIDATED)
+"""What an authority's path may begin with."""
+
+TRUSTED_REALM = "http://schemas.microsoft.com/rel/trusted-realm"
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _OIDC_SCOPES = {"openid", "profile", "offline_access", "email"}
@@ -117,18 +126,24 @@ class Identity:
     def routes(self) -> list[BaseRoute]:
         """Everything but the pages a browser sees, which are in `signin`."""
         get, post = ["GET"], ["POST"]
-        return [
-            Route("/{tenant}/.well-known/openid-configuration", self.openid_configuration, methods=get),
-            Route("/{tenant}/v2.0/.well-known/openid-configuration", self.openid_configuration, methods=get),
-            Route("/{tenant}/discovery/keys", self.keys, methods=get),
-            Route("/{tenant}/discovery/v2.0/keys", self.keys, methods=get),
+        routes: list[BaseRoute] = [
             Route("/common/discovery/instance", self.instance, methods=get),
             Route("/{tenant}/userrealm/{user}", self.user_realm, methods=get),
-            Route("/{tenant}/oauth2/token", self.token, methods=post),
-            Route("/{tenant}/oauth2/v2.0/token", self.token, methods=post),
-            Route("/{tenant}/oauth2/devicecode", self.device, methods=post),
-            Route("/{tenant}/oauth2/v2.0/devicecode", self.device, methods=post),
+            Route("/.well-known/webfinger", self.webfinger, methods=get),
         ]
+        for prefix in PREFIXES:
+            authority = f"{prefix}/{{tenant}}"
+            routes += [
+                Route(f"{authority}/.well-known/openid-configuration", self.openid_configuration, methods=get),
+                Route(f"{authority}/v2.0/.well-known/openid-configuration", self.openid_configuration, methods=get),
+                Route(f"{authority}/discovery/keys", self.keys, methods=get),
+                Route(f"{authority}/discovery/v2.0/keys", self.keys, methods=get),
+                Route(f"{authority}/oauth2/token", self.token, methods=post),
+                Route(f"{authority}/oauth2/v2.0/token", self.token, methods=post),
+                Route(f"{authority}/oauth2/devicecode", self.device, methods=post),
+                Route(f"{authority}/oauth2/v2.0/devicecode", self.device, methods=post),
+            ]
+        return routes
 
     # Discovery
 
@@ -180,6 +195,14 @@ class Identity:
             }
         )
 
+    async def webfinger(self, request: Request) -> Response:
+        """RFC 7033, as AD FS answers a client that asks whether it is one. MSAL.NET asks on TCP port 443 alone, names the
+        host without a port, and compares `href` with what it named."""
+        resource = request.query_params.get("resource", "")
+        if resource != f"https://{urlsplit(self.endpoint).hostname}":
+            return JSONResponse({"error": "not_found"}, 404)
+        return JSONResponse({"subject": resource, "links": [{"rel": TRUSTED_REALM, "href": resource}]})
+
     async def user_realm(self, request: Request) -> Response:
         _, _, domain = request.path_params["user"].rpartition("@")
         return JSONResponse(
@@ -205,11 +228,11 @@ class Identity:
             handler = self._grants.get(grant)
             if handler is None:
                 raise aadsts.unsupported_grant(grant)
-            return JSONResponse(await handler(form, authority), headers={"Cache-Control": "no-store"})
+            return JSONResponse(await handler(form, authority), headers=_headers(request))
         except AadError as error:
-            return self.failure(error)
+            return self.failure(error, request)
         except Locked:
-            return self.failure(aadsts.locked())
+            return self.failure(aadsts.locked(), request)
 
     async def device(self, request: Request) -> Response:
         try:
@@ -218,7 +241,7 @@ class Identity:
             client = self.public_client(form)
             self.audience(form)
         except AadError as error:
-            return self.failure(error)
+            return self.failure(error, request)
         self.pending.sweep()
         alphabet = "BCDFGHJKLMNPQRSTVWXYZ23456789"
         user_code = "".join(secrets.choice(alphabet) for _ in range(9))
@@ -238,7 +261,7 @@ class Identity:
                 "message": f"To sign in, use a web browser to open the page {page} and enter the code {user_code} "
                 "to authenticate.",
             },
-            headers={"Cache-Control": "no-store"},
+            headers=_headers(request),
         )
 
     # Grants
@@ -402,8 +425,16 @@ class Identity:
             answer["client_info"] = _b64(json.dumps({"uid": entry.object_id, "utid": self.tenant}).encode())
         return answer
 
-    def failure(self, error: AadError) -> Response:
-        return JSONResponse(error.body(self.endpoint), error.status, headers={"Cache-Control": "no-store"})
+    def failure(self, error: AadError, request: Request | None = None) -> Response:
+        return JSONResponse(error.body(self.endpoint), error.status, headers=_headers(request))
+
+
+def _headers(request: Request | None) -> dict[str, str]:
+    """Of an answer; a client that asks for its request's id back gets it, as MSAL does to match its log with the service's."""
+    headers = {"Cache-Control": "no-store"}
+    if request is not None and request.headers.get("return-client-request-id", "").lower() == "true":
+        headers["client-request-id"] = request.headers.get("client-request-id", "")
+    return headers
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from azlan.services import aadsts
 from azlan.services.aadsts import AadError
 from azlan.services.directory import Entry, Locked
-from azlan.services.identity import PORTAL, PUBLIC_CLIENTS, Identity, read_form
+from azlan.services.identity import PORTAL, PREFIXES, PUBLIC_CLIENTS, Identity, read_form
 
 _COOKIE = "__Host-azlan-signin"
 _CARRIED = (
@@ -56,13 +56,12 @@ class SignIn:
 
     def routes(self) -> list[BaseRoute]:
         both = ["GET", "POST"]
-        return [
-            Route("/{tenant}/oauth2/authorize", self.authorize, methods=both),
-            Route("/{tenant}/oauth2/v2.0/authorize", self.authorize, methods=both),
-            Route("/{tenant}/oauth2/logout", self.logout, methods=["GET"]),
-            Route("/{tenant}/oauth2/v2.0/logout", self.logout, methods=["GET"]),
-            Route("/devicelogin", self.device_login, methods=both),
-        ]
+        routes: list[BaseRoute] = [Route("/devicelogin", self.device_login, methods=both)]
+        for prefix in PREFIXES:
+            for oauth in (f"{prefix}/{{tenant}}/oauth2", f"{prefix}/{{tenant}}/oauth2/v2.0"):
+                routes.append(Route(f"{oauth}/authorize", self.authorize, methods=both))
+                routes.append(Route(f"{oauth}/logout", self.logout, methods=["GET"]))
+        return routes
 
     async def authorize(self, request: Request) -> Response:
         """Ask for name and password, then send the browser home with a code."""

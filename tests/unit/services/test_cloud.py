@@ -7,6 +7,7 @@ import pytest
 from starlette.applications import Starlette
 
 from azlan.services.cloud import CloudMetadata
+from azlan.services.identity import UNVALIDATED
 
 from .conftest import ENDPOINT
 
@@ -25,3 +26,11 @@ async def test_graph_says_how_to_do_without_it(http: httpx.AsyncClient) -> None:
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (403, "Authorization_RequestDenied")
         assert "--assignee-object-id" in error["message"]
+
+
+async def test_add_az_environment_gets_all_that_it_wants(http: httpx.AsyncClient) -> None:
+    """EnvironmentHelper.cs refuses an answer without these; AddAzureRMEnvironment.cs takes the first audience."""
+    document = (await http.get("/metadata/endpoints?api-version=1.0")).json()
+    assert all(document[name] for name in ("galleryEndpoint", "graphEndpoint", "portalEndpoint"))
+    assert document["authentication"]["audiences"][0] == f"{ENDPOINT}/"
+    assert document["authentication"]["loginEndpoint"] == f"{ENDPOINT}{UNVALIDATED}/"

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from azlan.services import identity as identity_module
-from azlan.services.identity import AZURE_CLI, DEVICE_GRANT
+from azlan.services.identity import AZURE_CLI, DEVICE_GRANT, TRUSTED_REALM, UNVALIDATED
 
 from .conftest import ENDPOINT, PASSWORD, TENANT, Tenant
 
@@ -276,3 +276,30 @@ async def test_instances_and_realms(tenant: Tenant) -> None:
     assert instances["metadata"][0]["aliases"] == ["localhost:8443"]
     realm = (await tenant.http.get("/common/userrealm/ann@azlan.localhost?api-version=1.0")).json()
     assert (realm["account_type"], realm["domain_name"]) == ("Managed", "azlan.localhost")
+
+
+async def test_authorities_under_a_path_that_msal_net_takes_as_it_is(tenant: Tenant) -> None:
+    assert (await by_secret(tenant, f"{UNVALIDATED[1:]}/{TENANT}")).status_code == 200
+    assert (await by_secret(tenant, f"{UNVALIDATED[1:]}/nobody")).json()["error_codes"] == [90002]
+    document = (await tenant.http.get(f"{UNVALIDATED}/azlan.localhost/v2.0/.well-known/openid-configuration")).json()
+    assert document["issuer"].split("/")[3] == TENANT  # where Az.Accounts reads the tenant of a domain from
+
+
+async def test_ad_fs_vouches_for_its_own_host_alone(tenant: Tenant) -> None:
+    answer = await tenant.http.get(
+        "/.well-known/webfinger", params={"rel": TRUSTED_REALM, "resource": "https://localhost"}
+    )
+    assert answer.json()["links"] == [{"rel": TRUSTED_REALM, "href": "https://localhost"}]
+    for resource in ("https://elsewhere.example", "acct:ann@localhost", ""):
+        assert (await tenant.http.get("/.well-known/webfinger", params={"resource": resource})).status_code == 404
+
+
+@pytest.mark.parametrize("secret", ["", "wrong"])
+async def test_a_request_id_comes_back_where_that_is_asked_for(tenant: Tenant, secret: str) -> None:
+    form = {"grant_type": "client_credentials", "client_id": tenant.client_id, "scope": SCOPE}
+    form["client_secret"] = secret or tenant.secret
+    for asked in ({}, {"return-client-request-id": "true"}):
+        answer = await tenant.http.post(
+            f"/{TENANT}/oauth2/v2.0/token", data=form, headers={"client-request-id": "one", **asked}
+        )
+        assert answer.headers.get("client-request-id") == ("one" if asked else None)
