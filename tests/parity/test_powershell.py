@@ -33,8 +33,11 @@ CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07")
 
 
 async def soon(seconds: float) -> None:
-    """A client that does not wait as long as it is told: the cloud holds a poll until the operation ends."""
-    assert seconds <= 30
+    """A client that does not wait as long as it is told: the cloud holds a poll until the operation ends.
+
+    It would be 30 s without Retry-After, and 10 s where that is no whole number.
+    """
+    assert 0 < seconds < 10
     await asyncio.sleep(0)
 
 
