@@ -148,6 +148,26 @@ async def test_the_powershell_tab_on_the_model_engine(tmp_path: Path, vintage: s
         assert not made.world().parts
 
 
+async def test_a_set_of_2019_sends_back_what_is_only_read(tmp_path: Path) -> None:
+    """REC VirtualNetworkTests/TestVirtualNetworkSubnetCRUD @6123eae, PUT 200 at 2018-12-01: later modules leave these out."""
+    async with simulated(tmp_path, "2024") as (made, powershell):
+        for call in tab()["calls"][:5]:
+            await powershell.call(call)
+        path, api = "Microsoft.Network/virtualNetworks/vnet-1", "2018-12-01"
+        before = await made.arm.get(path, api=api)
+        body = {name: before[name] for name in ("id", "etag", "location", "properties")}
+        for subnet in body["properties"]["subnets"]:
+            subnet["properties"] |= {"resourceNavigationLinks": [], "serviceAssociationLinks": []}
+        body["properties"]["dhcpOptions"] = {"dnsServers": []}
+        after = await made.arm.put(path, body, api=api)
+        for name in ("resourceGuid", "provisioningState", "addressSpace"):
+            assert after["properties"][name] == before["properties"][name]
+        assert [subnet["name"] for subnet in after["properties"]["subnets"]] == ["subnet-1", "AzureBastionSubnet"]
+        for subnet in after["properties"]["subnets"]:
+            assert not {"resourceNavigationLinks", "serviceAssociationLinks"} & set(subnet["properties"])
+        assert after["etag"] != before["etag"]
+
+
 def test_each_cmdlet_of_the_tab_has_its_file_and_each_step_its_source() -> None:
     called = [call["cmdlet"] for call in (*tab()["calls"], *tab()["clean_up"])]
     assert set(called) == set(cmdlets())
