@@ -1,12 +1,13 @@
 """The state machine of virtual network peering: one table, and what both halves remember of each other.
 
 A peering is two halves, each a child of its own virtual network. Every row of TABLE cites its source or is marked
-unsure. Follows virtual-network-manage-peering, virtual-network-troubleshoot-peering-issues and Microsoft's recordings.
+unsure. Follows virtual-network-manage-peering, virtual-network-troubleshoot-peering-issues,
+how-to-configure-subnet-peering and Microsoft's recordings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,9 +16,9 @@ from uuid import UUID
 from azlan.arm.resource import Read, Row, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
-from azlan.base.nets import overlaps
+from azlan.base.nets import network, overlaps
 from azlan.contract.facts import PeeringState
-from azlan.providers.network.address_space import space_of
+from azlan.providers.network.address_space import prefixes_of, space_of
 from azlan.providers.network.shapes import VNET, invalid, items, ref_key
 
 INITIATED, CONNECTED, DISCONNECTED = PeeringState.INITIATED, PeeringState.CONNECTED, PeeringState.DISCONNECTED
@@ -98,6 +99,46 @@ def resource_guid(one: str, other: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What a half links: both networks whole, or the subnets of either side that it names (subnet peering)."""
+
+    local: tuple[str, ...] | None = None
+    """Names of subnets of the half's own network, None for all of the network."""
+    remote: tuple[str, ...] | None = None
+    only_ipv6: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.local is None
+
+    def ours(self, network: Mapping[str, Any]) -> list[str]:
+        """The prefixes of the half's own network, by its properties, that are linked."""
+        return self._linked(network, self.local)
+
+    def theirs(self, network: Mapping[str, Any]) -> list[str]:
+        """The prefixes of the remote network, by its properties, that are linked."""
+        return self._linked(network, self.remote)
+
+    def _linked(self, properties: Mapping[str, Any], names: tuple[str, ...] | None) -> list[str]:
+        if names is None:
+            return space_of(properties)
+        subnets = {str(each["name"]).lower(): each.get("properties") or {} for each in items(properties, "subnets")}
+        prefixes = [p for name in names for p in prefixes_of(subnets.get(name.lower(), {}))]
+        return [p for p in prefixes if not self.only_ipv6 or network(p).version == 6]
+
+
+def share_of(properties: Mapping[str, Any]) -> Share:
+    """What a half's document says it links."""
+    if properties.get("peerCompleteVnets", True):
+        return Share()
+    return Share(
+        tuple(properties.get("localSubnetNames") or ()),
+        tuple(properties.get("remoteSubnetNames") or ()),
+        bool(properties.get("enableOnlyIPv6Peering")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Half:
     """A stored half, as its virtual network's row holds it."""
 
@@ -107,18 +148,21 @@ class Half:
     state: State
     remembered: tuple[str, ...]
     """The remote address space as this half knows it: `remoteAddressSpace`."""
+    share: Share
 
 
 def halves_of(row: Row) -> Iterator[Half]:
     """The halves a virtual network's row holds."""
     for body in items(row.properties, COLLECTION):
         name = str(body["name"])
+        properties = body.get("properties") or {}
         state = row.state.get(f"{COLLECTION.lower()}/{name.lower()}") or {}
         yield Half(
             row.id.child(COLLECTION, name),
-            ref_key((body.get("properties") or {}).get("remoteVirtualNetwork")) or "",
+            ref_key(properties.get("remoteVirtualNetwork")) or "",
             PeeringState(state["peeringState"]) if "peeringState" in state else None,
             tuple(state.get("remoteAddressSpace") or ()),
+            share_of(properties),
         )
 
 
@@ -143,33 +187,39 @@ def same_space(one: Sequence[str], other: Sequence[str]) -> bool:
     return sorted(one) == sorted(other)
 
 
-def put(write: Write, space: Sequence[str], guid: str, remote: Row, *, sync: bool) -> None:
-    """A PUT of the half `write`, whose virtual network has `space` and `guid`; `remote` is the other network's row.
+def put(write: Write, guid: str, remote: Row, *, sync: bool) -> None:
+    """A PUT of the half `write`, whose virtual network has `guid`; `remote` is the other network's row.
 
     Changes the state of this half and of the other one. Raises `RemotePeeringIsDisconnected`.
     """
     assert write.parent is not None
-    state = write.state
+    state, mine_now = write.state, write.parent.properties
+    share = share_of(write.properties)
     other = half_towards(write, remote.key, write.parent.id.key)
     mine = PeeringState(state["peeringState"]) if "peeringState" in state else None
     row = transition(Event.PUT, mine, other.state if other else None)
     if row.error is not None and other is not None:
         raise remote_is_disconnected(write.id, other.id, remote.id)
-    remote_space = space_of(remote.properties)
     connects = row.mine_after is CONNECTED and mine is not CONNECTED
-    if sync or connects or row.mine_after is not mine or mine is INITIATED:
-        state["remoteAddressSpace"] = list(remote_space)
+    renamed = share != share_of((write.before or {}).get("properties") or {})
+    if sync or connects or renamed or row.mine_after is not mine or mine is INITIATED:
+        state["remoteAddressSpace"] = share.theirs(remote.properties)
     state["peeringState"] = str(row.mine_after)
     state["resourceGuid"] = resource_guid(guid, remote.state["resourceGuid"])
-    known = other is not None and (connects or same_space(other.remembered, space))
-    settle_levels(write, space, remote_space, other, known=known, connects=connects)
+    settle_levels(write, mine_now, remote, other, connects=connects)
 
 
 def settle_levels(
-    write: Write, space: Sequence[str], remote_space: Sequence[str], other: Half | None, *, known: bool, connects: bool
+    write: Write, mine: Mapping[str, Any], remote: Row, other: Half | None, *, connects: bool = False
 ) -> None:
-    """Write the sync levels of both halves, and the other half's state where this write connects them."""
-    knows = same_space(write.state.get("remoteAddressSpace") or (), remote_space)
+    """Write the sync levels of both halves, and the other half's state where this write connects them.
+
+    `mine`: the properties of this half's network, as they will be.
+    """
+    knows = same_space(
+        write.state.get("remoteAddressSpace") or (), share_of(write.properties).theirs(remote.properties)
+    )
+    known = other is not None and (connects or same_space(other.remembered, other.share.theirs(mine)))
     write.state["peeringSyncLevel"] = str(sync_level(knows_remote=knows, known_there=known))
     if other is None:
         return
@@ -181,30 +231,45 @@ def settle_levels(
     change["peeringSyncLevel"] = level
     if connects:
         change["peeringState"] = str(CONNECTED)
-        change["remoteAddressSpace"] = list(space)
+        change["remoteAddressSpace"] = other.share.theirs(mine)
         change["resourceGuid"] = write.state["resourceGuid"]
 
 
-def refresh(write: Write, space: Sequence[str], remote: Row | None) -> None:
-    """The virtual network of the half `write` was written, maybe with another `space`: settle both sync levels."""
+def refresh(write: Write, remote: Row | None, mine: Mapping[str, Any] | None = None) -> None:
+    """The virtual network of the half `write` was written, maybe with other prefixes (`mine`: its properties, where they
+    are not what its document says yet): settle both sync levels."""
     assert write.parent is not None
     if remote is None or write.state.get("peeringState") == DISCONNECTED:
         return
     other = half_towards(write, remote.key, write.parent.id.key)
-    known = other is not None and same_space(other.remembered, space)
-    settle_levels(write, space, space_of(remote.properties), other, known=known, connects=False)
+    settle_levels(write, write.parent.properties if mine is None else mine, remote, other)
 
 
-def network_changed(write: Write, space: Sequence[str]) -> None:
-    """The virtual network `write` now has `space`: halves that wait for their other half on it learn whether what they
-    remember is stale [unsure]. Those of connected pairs are settled by their other half, in `refresh`."""
+def network_changed(write: Write, mine: Mapping[str, Any]) -> None:
+    """The virtual network `write` now has the properties `mine`: halves that wait for their other half on it learn
+    whether what they remember is stale [unsure]. Those of connected pairs are settled by their other half, in `refresh`."""
     for half in list(halves_towards(write, write.id.key)):
         if half.state is not INITIATED:
             continue
-        level = str(sync_level(knows_remote=same_space(half.remembered, space), known_there=False))
+        level = str(sync_level(knows_remote=same_space(half.remembered, half.share.theirs(mine)), known_there=False))
         found = write.child(half.id.key)
         if found is not None and found[1].get("peeringSyncLevel") != level:
             write.change(half.id.key).state["peeringSyncLevel"] = level
+
+
+def subnet_changed(network: Write, gone: str | None = None) -> None:
+    """A subnet of the virtual network `network` was written, or (`gone`) goes: halves that link it may be stale."""
+    mine: Mapping[str, Any] = network.properties
+    if gone is not None:
+        mine = {
+            **mine,
+            "subnets": [each for each in items(mine, "subnets") if str(each["name"]).lower() != gone.lower()],
+        }
+    network_changed(network, mine)
+    for body in items(mine, COLLECTION):
+        half = network.change(network.id.child(COLLECTION, str(body["name"])).key)
+        remote = network.get(ref_key(half.properties.get("remoteVirtualNetwork")) or "")
+        refresh(half, remote, mine)
 
 
 def removed(write: Write, remote: str) -> None:
@@ -236,22 +301,26 @@ def _disconnect(write: Write, half: Half) -> None:
 # Refusals
 
 
-def check_overlaps(write: Read, peering: ResourceId, vnet: ResourceId, space: Sequence[str], remote: Row) -> None:
+def check_overlaps(
+    write: Read, peering: ResourceId, vnet: ResourceId, mine: Mapping[str, Any], share: Share, remote: Row
+) -> None:
     """Raise `VnetAddressSpacesOverlap`, or `VnetAddressSpaceOverlapsWithAlreadyPeeredVnet` for a third network.
 
-    A Disconnected half still counts. The third network counts by what is remembered of it and by what it has now.
+    `mine`: the properties of the network `vnet`, as they will be. Of networks that link subnets, only the address prefixes
+    that those belong to must be the network's own. A Disconnected half still counts. The third network counts by what is
+    remembered of it and by what it has now.
     """
-    theirs = space_of(remote.properties)
-    if clash := overlaps(space, theirs):
+    ours, theirs = share.ours(mine), share.theirs(remote.properties)
+    if clash := _shared(space_of(mine), ours, space_of(remote.properties), theirs):
         raise spaces_overlap(peering, vnet, remote.id, clash)
-    mine = write.get(vnet.key)
-    first_over_second = ((space, vnet, remote, remote.id), (theirs, remote.id, mine, vnet))
+    own = write.get(vnet.key)
+    first_over_second = ((ours, vnet, remote, remote.id), (theirs, remote.id, own, vnet))
     for prefixes, one, second, second_id in first_over_second:
         for half in halves_of(second) if second is not None else ():
             if half.remote == one.key:
                 continue
             third = write.get(half.remote)
-            present = space_of(third.properties) if third is not None else []
+            present = half.share.theirs(third.properties) if third is not None else []
             if clash := overlaps(prefixes, dict.fromkeys([*half.remembered, *present])):
                 shared = dict.fromkeys(prefix for prefix, _ in clash)
                 raise invalid(
@@ -261,6 +330,19 @@ def check_overlaps(write: Read, peering: ResourceId, vnet: ResourceId, space: Se
                     f"{third.id if third is not None else _remote_text(second, half)} already peered with the second "
                     f"virtual network. Overlapping address prefixes: {', '.join(shared)}",
                 )
+
+
+def _shared(
+    space: Sequence[str], ours: Sequence[str], remote_space: Sequence[str], theirs: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Pairs of prefixes that both networks have, of those that what is linked belongs to."""
+    found = dict.fromkeys(overlaps(_around(space, ours), remote_space))
+    found.update(dict.fromkeys(overlaps(space, _around(remote_space, theirs))))
+    return list(found)
+
+
+def _around(space: Sequence[str], linked: Sequence[str]) -> list[str]:
+    return [prefix for prefix in space if overlaps([prefix], linked)]
 
 
 def spaces_overlap(

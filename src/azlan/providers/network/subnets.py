@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from azlan.arm.resource import Json, Reference, ResourceType, View, Write
 from azlan.base.nets import overlaps
+from azlan.providers.network import peering
 from azlan.providers.network.address_space import (
     check_subnet_size,
     check_subnets,
@@ -147,6 +148,8 @@ def accept(write: Write) -> None:
     location = write.parent.location
     same_region(write, (properties.get("networkSecurityGroup") or {}).get("id"), location)
     same_region(write, (properties.get("routeTable") or {}).get("id"), location)
+    if write.addressed:
+        peering.subnet_changed(write.parent)
     if write.id.name.lower() == BASTION_SUBNET and "routeTable" in properties:
         raise invalid(
             "RouteTableCannotBeAttachedForAzureBastionSubnet",
@@ -196,6 +199,11 @@ def _fill(write: Write, before: Json) -> None:
             properties["defaultOutboundAccess"] = False
     for endpoint in items(properties, "serviceEndpoints"):
         endpoint.setdefault("locations", ["*"])
+
+
+def removed(write: Write) -> None:
+    if write.addressed and write.parent is not None:
+        peering.subnet_changed(write.parent, gone=write.id.name)
 
 
 def view(view: View) -> None:
@@ -258,6 +266,7 @@ RESOURCE = ResourceType(
     ),
     accept=accept,
     in_use=subnet_in_use,
+    removed=removed,
     view=view,
     display={"singular": "subnet", "plural": "subnets"},
 )

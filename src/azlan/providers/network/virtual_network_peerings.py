@@ -6,6 +6,7 @@ specification's virtualNetwork.json and virtual-network-manage-peering.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from azlan.arm.resource import Reference, ResourceType, Row, View, Write
@@ -23,14 +24,15 @@ from azlan.providers.network.shapes import (
     invalid,
     items,
     location_of,
+    not_found_there,
     ref_key,
     settle,
 )
 
-SUBNET_PEERING_FEATURE = "Microsoft.Network/AllowMultiplePeeringLinksBetweenVnets"
-"""The feature a subscription must have for subnet peering; Azlan's never has it."""
-
 PEERINGS_A_NETWORK = 500
+
+SUBNETS_A_SIDE = 200
+"""How many subnets a half may link on either side."""
 
 GATEWAY = "Microsoft.Network/virtualNetworkGateways"
 
@@ -102,7 +104,7 @@ def accept(write: Write) -> None:
         raise invalid("MissingRemoteVirtualNetwork", f"Peering {write.id} must reference a remote virtual network.")
     for name, value in DEFAULTS.items():
         properties.setdefault(name, value)
-    _refuse_subnet_peering(write)
+    share = _check_share(write)
     if len(items(write.parent.properties, peering.COLLECTION)) > PEERINGS_A_NETWORK:
         raise invalid(
             "PeeringCountLimitReached",
@@ -114,42 +116,65 @@ def accept(write: Write) -> None:
         raise peering.spaces_overlap(write.id, write.parent.id, write.parent.id, overlaps(space, space))
     remote = write.get(key_of(remote_id))
     if not write.addressed and write.before is not None:
-        _network_written(write, remote)
+        _network_written(write, share, remote)
         return
     if remote is None or remote.deleting:
         if write.before is not None:
             raise missing(write.id, remote_id)
         return  # the declaration's reference refuses it, once the caller's right to know is checked
-    space = space_of(write.parent.properties)
-    peering.check_overlaps(write, write.id, write.parent.id, space, remote)
+    _check_subnets(write, write.parent.id, write.parent.properties, share.local or ())
+    _check_subnets(write, remote.id, remote.properties, share.remote or ())
+    peering.check_overlaps(write, write.id, write.parent.id, write.parent.properties, share, remote)
     _check_gateways(write, remote)
     sync = write.addressed and write.query.get("syncremoteaddressspace", "").lower() == "true"
-    peering.put(write, space, write.parent.state["resourceGuid"], remote, sync=sync)
+    peering.put(write, write.parent.state["resourceGuid"], remote, sync=sync)
     write.state["remoteLocation"] = location_of(remote)
 
 
-def _network_written(write: Write, remote: Row | None) -> None:
+def _network_written(write: Write, share: peering.Share, remote: Row | None) -> None:
     """The half was there before and its network was written: only a changed address space changes anything."""
     assert write.parent is not None
     space = space_of(write.parent.properties)
     before = space_of((write.parent.before or {}).get("properties") or {})
     if remote is not None and not peering.same_space(space, before):
-        peering.check_overlaps(write, write.id, write.parent.id, space, remote)
-    peering.refresh(write, space, remote)
+        peering.check_overlaps(write, write.id, write.parent.id, write.parent.properties, share, remote)
+    peering.refresh(write, remote)
 
 
-def _refuse_subnet_peering(write: Write) -> None:
+def _check_share(write: Write) -> peering.Share:
+    """What the half links, having checked what its document says of that. Codes and words are unsure."""
     properties = write.properties
-    subnets = items(properties, "localSubnetNames") + items(properties, "remoteSubnetNames")
-    if properties["peerCompleteVnets"] and not subnets and not properties.get("enableOnlyIPv6Peering"):
+    share = peering.share_of(properties)
+    if share.complete:
+        if items(properties, "localSubnetNames") or items(properties, "remoteSubnetNames"):
+            raise invalid(
+                "SubnetNamesNotAllowedForCompleteVnetPeering",
+                f"Peering {write.id} peers complete virtual networks and cannot name subnets. Set peerCompleteVnets to "
+                "false to peer subnets.",
+            )
         for name in ("localSubnetNames", "remoteSubnetNames", "enableOnlyIPv6Peering"):
             properties.pop(name, None)
-        return
-    raise invalid(
-        "SubscriptionNotRegisteredForFeature",
-        f"Subscription {write.id.subscription} is not registered for feature {SUBNET_PEERING_FEATURE} required to carry "
-        "out the requested operation.",
-    )
+    for names, side in ((share.local, "local"), (share.remote, "remote")):
+        if names is not None and not 0 < len(names) <= SUBNETS_A_SIDE:
+            raise invalid(
+                "InvalidSubnetPeering",
+                f"Peering {write.id} must name 1 to {SUBNETS_A_SIDE} {side} subnets, because it does not peer complete "
+                "virtual networks.",
+            )
+    before = (write.before or {}).get("properties")
+    if before is not None and peering.share_of(before).complete is not share.complete:
+        raise invalid(
+            "PeeringTypeCannotBeChanged",
+            f"peerCompleteVnets of peering {write.id} cannot be changed. Delete the peering and create it again.",
+        )
+    return share
+
+
+def _check_subnets(write: Write, vnet: ResourceId, network: Mapping[str, Any], names: Iterable[str]) -> None:
+    present = {str(subnet["name"]).lower() for subnet in items(network, "subnets")}
+    for name in names:
+        if name.lower() not in present:
+            raise not_found_there(write.id, str(vnet.child("subnets", name)))
 
 
 def _check_remote(write: Write, remote_id: str) -> None:
@@ -194,12 +219,17 @@ def removed(write: Write) -> None:
 def view(view: View) -> None:
     properties, state = view.properties, view.state
     remote = view.get(ref_key(properties["remoteVirtualNetwork"]) or "")
-    present = space_of(remote.properties) if remote is not None else state.get("remoteAddressSpace", [])
+    share = peering.share_of(properties)
+    present = share.theirs(remote.properties) if remote is not None else state.get("remoteAddressSpace", [])
     properties["resourceGuid"] = state.get("resourceGuid")
     properties["peeringState"] = state.get("peeringState")
     properties["peeringSyncLevel"] = state.get("peeringSyncLevel")
     properties["remoteAddressSpace"] = peering.shown(state.get("remoteAddressSpace", []))
     properties["remoteVirtualNetworkAddressSpace"] = peering.shown(present)
+    if not share.complete:
+        own = share.ours(view.row.properties)
+        properties["localAddressSpace"] = peering.shown(own)
+        properties["localVirtualNetworkAddressSpace"] = peering.shown(own)
     if remote is not None:
         if "bgpCommunities" in remote.properties:
             properties["remoteBgpCommunities"] = bgp_communities.shown(remote)

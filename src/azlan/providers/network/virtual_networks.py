@@ -113,8 +113,8 @@ def accept(write: Write) -> None:
     check_space(write.id, space)
     properties["addressSpace"] = {"addressPrefixes": [str(network(prefix)) for prefix in space]}
     check_subnets(write.id, space, items(properties, "subnets"))
-    if write.before is not None and not peering.same_space(space, space_of(write.before.get("properties") or {})):
-        peering.network_changed(write, space)
+    if write.before is not None:
+        peering.network_changed(write, properties)
     _check_options(write)
     properties.setdefault("enableDdosProtection", False)
     if write.addressed:

@@ -14,7 +14,7 @@ BELOW = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network"
 
 def answer(handler: Any, **params: str) -> dict[str, Any]:
     params = {"subscription": SUBSCRIPTION, "location": "westus", **params}
-    context = SimpleNamespace(params=params, get=Ledger().snapshot.get)
+    context = SimpleNamespace(params=params, get=Ledger().snapshot.get, api_version="2025-07-01")
     return dict(asyncio.run(handler(context)))
 
 

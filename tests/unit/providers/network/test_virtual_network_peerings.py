@@ -183,17 +183,133 @@ def test_a_second_peering_to_the_same_network(cloud: Ledger) -> None:
     assert cloud.refused(half("a", "b"), remote("c")).code == "RemoteVirtualNetworkCannotBeChanged"
 
 
-def test_gateways_and_subnet_peering_are_refused(cloud: Ledger) -> None:
+def test_gateways_are_refused(cloud: Ledger) -> None:
     error = cloud.refused(half("a", "b"), {**remote("b"), "useRemoteGateways": True})
     assert (error.code, error.message) == (
         "RemoteVnetHasNoGateways",
         f"Peering {network_id(half('a', 'b'))} cannot have UseRemoteGateway flag set to true because remote virtual network "
         f"{network_id('virtualNetworks/b')} referenced by the peering does not have any gateways.",
     )
-    subnets = {"peerCompleteVnets": False, "localSubnetNames": ["s"], "remoteSubnetNames": ["s"]}
-    error = cloud.refused(half("a", "b"), {**remote("b"), **subnets})
-    assert error.code == "SubscriptionNotRegisteredForFeature"
-    assert "AllowMultiplePeeringLinksBetweenVnets" in error.message
+
+
+def subnets(local: list[str], remote: list[str], **more: object) -> dict[str, object]:
+    return {"peerCompleteVnets": False, "localSubnetNames": local, "remoteSubnetNames": remote, **more}
+
+
+@pytest.fixture
+def parts(cloud: Ledger) -> Ledger:
+    for vnet, start in (("a", "10.0"), ("b", "10.1")):
+        for number in (1, 2, 3):
+            cloud.subnet(vnet, f"s{number}", f"{start}.{number}.0/24")
+    return cloud
+
+
+def test_subnet_peering_as_recorded(parts: Ledger) -> None:
+    shown = parts.peer("a", "b", **subnets(["s1"], ["s2", "s3"], enableOnlyIPv6Peering=False))["properties"]
+    assert (shown["peeringState"], shown["peeringSyncLevel"]) == ("Initiated", "RemoteNotInSync")
+    assert (shown["peerCompleteVnets"], shown["enableOnlyIPv6Peering"]) == (False, False)
+    assert (shown["localSubnetNames"], shown["remoteSubnetNames"]) == (["s1"], ["s2", "s3"])
+    for name, prefixes in (("local", ["10.0.1.0/24"]), ("remote", ["10.1.2.0/24", "10.1.3.0/24"])):
+        assert (
+            shown[f"{name}AddressSpace"] == shown[f"{name}VirtualNetworkAddressSpace"] == {"addressPrefixes": prefixes}
+        )
+    parts.peer("b", "a", **subnets(["s2", "s3"], ["s1"]))
+    assert state(parts, "a", "b") == state(parts, "b", "a") == ("Connected", "FullyInSync")
+    assert known(parts, "b", "a")[0] == ["10.0.1.0/24"]
+    (fact,) = [f for f in parts.facts("virtualNetworks/a") if isinstance(f, Peering)]
+    assert fact.remote_prefixes == ("10.1.2.0/24", "10.1.3.0/24")
+
+
+def test_adding_a_subnet_to_a_peering(parts: Ledger) -> None:
+    parts.peer("a", "b", **subnets(["s1"], ["s1"]))
+    parts.peer("b", "a", **subnets(["s1"], ["s1"]))
+    parts.peer("a", "b", **subnets(["s1"], ["s1", "S2"]))
+    assert known(parts, "a", "b")[0] == ["10.1.1.0/24", "10.1.2.0/24"]
+    assert state(parts, "a", "b") == ("Connected", "FullyInSync")
+
+
+def test_a_peered_subnet_that_moves_or_goes_leaves_the_other_side_stale(parts: Ledger) -> None:
+    parts.peer("a", "b", **subnets(["s1"], ["s1"]))
+    parts.subnet("b", "s1", "10.1.8.0/24")
+    assert state(parts, "a", "b") == ("Initiated", "LocalAndRemoteNotInSync")
+    parts.subnet("b", "s1", "10.1.1.0/24")
+    parts.peer("b", "a", **subnets(["s1"], ["s1"]))
+    parts.subnet("b", "s2", "10.1.9.0/24")
+    assert state(parts, "a", "b") == ("Connected", "FullyInSync"), "no part of it"
+    parts.subnet("b", "s1", "10.1.8.0/24")
+    assert state(parts, "a", "b") == ("Connected", "LocalNotInSync")
+    assert state(parts, "b", "a") == ("Connected", "RemoteNotInSync")
+    assert known(parts, "a", "b") == (["10.1.1.0/24"], ["10.1.8.0/24"])
+    parts.peer("a", "b", sync=True, **subnets(["s1"], ["s1"]))
+    assert state(parts, "a", "b") == state(parts, "b", "a") == ("Connected", "FullyInSync")
+    parts.delete("virtualNetworks/b/subnets/s1")
+    assert known(parts, "a", "b") == (["10.1.8.0/24"], [])
+    assert state(parts, "a", "b") == ("Connected", "LocalNotInSync")
+    parts.vnet("b", "10.1.0.0/16", "10.7.0.0/16")
+    assert state(parts, "b", "a") == ("Connected", "RemoteNotInSync")
+
+
+def test_subnets_that_come_with_their_network_settle_the_levels_too(parts: Ledger) -> None:
+    parts.peer("a", "b", **subnets(["s1"], ["s1"]))
+    parts.peer("b", "a", **subnets(["s1"], ["s1"]))
+    moved = [{"name": "s1", "properties": {"addressPrefix": "10.1.8.0/24"}}]
+    parts.put("virtualNetworks/b", {"addressSpace": {"addressPrefixes": ["10.1.0.0/16"]}, "subnets": moved})
+    assert state(parts, "a", "b") == ("Connected", "LocalNotInSync")
+
+
+def test_networks_that_share_a_prefix_peer_by_subnets_of_others(parts: Ledger) -> None:
+    for vnet, own in (("a", "10.0.0.0/16"), ("b", "10.1.0.0/16")):
+        parts.vnet(vnet, own, "172.16.0.0/16")
+        parts.subnet(vnet, "shared", f"172.16.{'01'[vnet == 'b']}.0/24")
+    error = parts.refused(half("a", "b"), {**remote("b"), **subnets(["shared"], ["s1"])})
+    assert error.code == "VnetAddressSpacesOverlap"
+    assert error.message.endswith("prefixes: 172.16.0.0/16, 172.16.0.0/16")
+    assert parts.refused(half("a", "b"), {**remote("b"), **subnets(["s1"], ["shared"])}).code == error.code
+    assert parts.refused(half("a", "b"), remote("b")).code == error.code
+    parts.peer("a", "b", **subnets(["s1"], ["s1"]))
+    parts.peer("b", "a", **subnets(["s1"], ["s1"]))
+    assert state(parts, "a", "b") == ("Connected", "FullyInSync")
+
+
+def test_only_the_linked_subnets_are_in_the_way_of_a_third_network(parts: Ledger) -> None:
+    parts.peer("b", "a", **subnets(["s1"], ["s1"]))
+    parts.vnet("c", "10.0.2.0/24")
+    parts.peer("b", "c")
+    parts.vnet("d", "10.0.1.0/24")
+    assert parts.refused(half("b", "d"), remote("d")).code == "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet"
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (subnets(["s1"], ["none"]), "InvalidResourceReference"),
+        (subnets(["none"], ["s1"]), "InvalidResourceReference"),
+        (subnets(["s1"], []), "InvalidSubnetPeering"),
+        (subnets([f"n{n}" for n in range(201)], ["s1"]), "InvalidSubnetPeering"),
+        ({"localSubnetNames": ["s1"]}, "SubnetNamesNotAllowedForCompleteVnetPeering"),
+    ],
+)
+def test_subnet_peerings_that_are_refused(parts: Ledger, given: dict[str, object], code: str) -> None:
+    assert parts.refused(half("a", "b"), {**remote("b"), **given}).code == code
+
+
+def test_the_type_of_a_peering_stays(parts: Ledger) -> None:
+    parts.peer("a", "b", **subnets(["s1"], ["s1"]))
+    assert parts.refused(half("a", "b"), remote("b")).code == "PeeringTypeCannotBeChanged"
+    parts.delete(half("a", "b"))
+    parts.peer("a", "b")
+    assert (
+        parts.refused(half("a", "b"), {**remote("b"), **subnets(["s1"], ["s1"])}).code == "PeeringTypeCannotBeChanged"
+    )
+
+
+def test_only_ipv6_links_the_prefixes_of_that_family(parts: Ledger) -> None:
+    for vnet, net in (("a", "fd00:a::/48"), ("b", "fd00:b::/48")):
+        parts.vnet(vnet, f"10.{'01'[vnet == 'b']}.0.0/16", net)
+        four = f"10.{'01'[vnet == 'b']}.5.0/24"
+        parts.put(f"virtualNetworks/{vnet}/subnets/dual", {"addressPrefixes": [four, net.replace("/48", "/64")]})
+    parts.peer("a", "b", **subnets(["dual"], ["dual"], enableOnlyIPv6Peering=True))
+    assert known(parts, "a", "b")[0] == ["fd00:b::/64"]
 
 
 def test_flags_and_regions_become_facts(cloud: Ledger) -> None:
