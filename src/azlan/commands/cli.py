@@ -221,6 +221,19 @@ def env(
     typer.echo(lines(session.variables(), chosen), nl=False)
 
 
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def redirect(
+    command: Annotated[list[str], typer.Argument(help="What to run, with its arguments.")],
+    state: StateDir = None,
+) -> None:
+    """Run a command to which Azure's own names mean this cloud: azlan redirect ansible-playbook site.yml"""
+    from azlan.commands.azure_cli import open_login
+    from azlan.commands.redirect import run
+
+    config = existing(state)
+    raise typer.Exit(asyncio.run(run(config, open_login(config), command)))
+
+
 @cli.command()
 def tutorial(
     delete: Annotated[bool, typer.Option("--delete", help="Remove the tutorial's resources instead.")] = False,

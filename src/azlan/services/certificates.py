@@ -1,7 +1,8 @@
 """TLS for loopback: an authority per installation that can vouch for nothing but localhost, and the server's certificate.
 
 The authority's name constraints (RFC 5280, 4.2.1.10) permit `localhost` and loopback addresses alone, so that trusting it
-harms no other connection. Keys are 0600. The server's certificate is renewed well before it runs out.
+harms no other connection. Keys are 0600. The server's certificate is renewed well before it runs out. `for_a_while` makes
+another authority, for other names, that is in no file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import fcntl
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +27,14 @@ _AUTHORITY_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=397)
 """As long as browsers accept."""
 _RENEW = timedelta(days=60)
+_BRIEF_LIFE = timedelta(days=7)
 _CLOCK_SKEW = timedelta(hours=1)
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+_LOCAL = (
+    x509.DNSName("localhost"),
+    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    x509.IPAddress(ipaddress.ip_address("::1")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,24 @@ class Certificates:
     authority: Path
     chain: Path
     key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """PEM of an authority's certificate for clients; of a server's certificate, the authority's and the server's key for TLS."""
+
+    authority: bytes
+    server: bytes
+
+
+def for_a_while(*names: str) -> Brief:
+    """A certificate for `names` from an authority of its own, which can vouch for them alone and, as its key is kept nowhere,
+    never again. Nothing is written to any file."""
+    permitted = [x509.DNSName(name) for name in names]
+    ca_key, ca = _new_authority(f"Azlan authority for one command {os.urandom(4).hex()}", permitted, _BRIEF_LIFE)
+    key, certificate = _server(ca_key, ca, permitted, _BRIEF_LIFE)
+    pem = ca.public_bytes(serialization.Encoding.PEM)
+    return Brief(pem, certificate.public_bytes(serialization.Encoding.PEM) + pem + _private(key))
 
 
 def ensure(folder: Path, authority: Path, mark: str) -> Certificates:
@@ -69,11 +94,21 @@ def _authority(folder: Path, mark: str) -> tuple[ec.EllipticCurvePrivateKey, x50
     found = _load(path, key_path)
     if found is not None and found[1].not_valid_after_utc - datetime.now(UTC) > _SERVER_LIFE:
         return found
+    permitted = [x509.DNSName("localhost"), *(x509.IPAddress(net) for net in _LOOPBACK)]
+    key, certificate = _new_authority(f"Azlan local authority {mark} {os.urandom(4).hex()}", permitted, _AUTHORITY_LIFE)
+    write_private(key_path, _private(key))
+    write_private(path, certificate.public_bytes(serialization.Encoding.PEM))
+    return key, certificate
+
+
+def _new_authority(
+    common_name: str, permitted: Sequence[x509.GeneralName], life: timedelta
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Azlan"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Azlan local authority {mark} {os.urandom(4).hex()}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
     now = datetime.now(UTC)
@@ -84,42 +119,33 @@ def _authority(folder: Path, mark: str) -> tuple[ec.EllipticCurvePrivateKey, x50
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _AUTHORITY_LIFE)
+        .not_valid_after(now + life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.NameConstraints(
-                permitted_subtrees=[x509.DNSName("localhost"), *(x509.IPAddress(net) for net in _LOOPBACK)],
-                excluded_subtrees=None,
-            ),
-            critical=True,
-        )
+        .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
         .add_extension(_usage(sign=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_private(key_path, _private(key))
-    write_private(path, certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate
 
 
 def _server(
-    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    names: Sequence[x509.GeneralName] = _LOCAL,
+    life: timedelta = _SERVER_LIFE,
 ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A key and its certificate for `names`, the first of them a DNS name."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(names[0].value))]))
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _SERVER_LIFE)
+        .not_valid_after(now + life)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)

@@ -129,3 +129,30 @@ def test_two_starts_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: again(tmp_path), range(4)))
     handshake(made[0], "localhost")
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("a.example", True), ("b.example", True), ("localhost", False)])
+def test_a_brief_certificate_is_for_its_names(tmp_path: Path, name: str, trusted: bool) -> None:
+    brief = certificates.for_a_while("a.example", "b.example")
+    authority, server = tmp_path / "authority.pem", tmp_path / "server.pem"
+    authority.write_bytes(brief.authority)
+    server.write_bytes(brief.server)
+    pems = Certificates(authority, server, server)
+    if trusted:
+        handshake(pems, name)
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(pems, name)
+
+
+def test_a_brief_authority_vouches_for_its_names_alone_and_never_again() -> None:
+    brief = certificates.for_a_while("a.example")
+    authority = x509.load_pem_x509_certificate(brief.authority)
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    assert constraints.value.permitted_subtrees == [x509.DNSName("a.example")]
+    (key,) = brief.server.split(b"-----BEGIN PRIVATE KEY-----")[1:]
+    kept = serialization.load_pem_private_key(b"-----BEGIN PRIVATE KEY-----" + key, None)
+    assert kept.public_key() != authority.public_key()
+    assert authority.not_valid_after_utc - authority.not_valid_before_utc < timedelta(days=8)
+    assert certificates.for_a_while("a.example").authority != brief.authority
