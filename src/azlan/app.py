@@ -46,6 +46,7 @@ from azlan.config import Config
 from azlan.contract.engine import Engine
 from azlan.contract.machine import Machines
 from azlan.contract.platform import Platform
+from azlan.contract.world import World
 from azlan.control.loop import Loops
 from azlan.engines.model import ModelEngine, probe
 from azlan.fabric.client import FabricClient, RemoteEngine, RemoteMachines
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from azlan.engines.bpf.engine import BpfEngine
     from azlan.machines.containers import ContainerMachines
     from azlan.services.dns import AzureDns
+    from azlan.services.metadata import InstanceMetadata
 
 log = structlog.get_logger(__name__)
 
@@ -138,26 +140,25 @@ class ControlProcess:
     identity: Identity
     asgi: Starlette
     client: FabricClient | None
-    dns: AzureDns | None
-    """None where no packets move."""
+    for_guests: tuple[AzureDns | InstanceMetadata, ...]
+    """What machines ask of the platform; empty where no packets move."""
     started: float
 
     async def start(self) -> None:
         if self.client is not None:
             self.client.on_connect.append(self.loops.reconcile)
-            if self.dns is not None:
-                self.client.on_connect.append(self.dns.reopen)
+            self.client.on_connect += [service.reopen for service in self.for_guests]
             await self.client.start()
         await self.loops.start()
         self.core.start()
-        if self.dns is not None:
-            await self.dns.start()
+        for service in self.for_guests:
+            await service.start()
 
     async def stop(self) -> None:
         """Let go: machines, packets and operations under way go on or are taken up by the next process."""
         await self.core.close()
-        if self.dns is not None:
-            await self.dns.stop()
+        for service in self.for_guests:
+            await service.stop()
         await self.loops.stop()
         await self.loops.machines.close()
         if self.client is not None:
@@ -209,20 +210,24 @@ async def build_control(
     core = Core(registry, store, Tenant(config.tenant), [Subscription(config.subscription)], runtime, safe)
     loops = Loops(store, core.operations, Compiler(), engine, machines)
     store.in_force = loops.in_force
-    dns = _dns(engine, loops)
-    process = ControlProcess(config, core, loops, identity, Starlette(), client, dns, time.time())
+    for_guests = _for_guests(engine, loops, store)
+    process = ControlProcess(config, core, loops, identity, Starlette(), client, for_guests, time.time())
     process.asgi = await _surface(process, tokens, vault)
     return process
 
 
-def _dns(engine: Engine, loops: Loops) -> AzureDns | None:
-    """Azure's names, where packets move to ask for them."""
+def _for_guests(engine: Engine, loops: Loops, store: Store) -> tuple[AzureDns | InstanceMetadata, ...]:
+    """Azure's names and the instance metadata service, where packets move to ask for them."""
     if not isinstance(engine, Platform):
-        return None
-    # Imported here alone: on the model engine nobody asks, and its library is a tenth of all imports.
+        return ()
+    # Imported here alone: on the model engine nobody asks, and the library for names is a tenth of all imports.
     from azlan.services.dns import AzureDns
+    from azlan.services.metadata import InstanceMetadata
 
-    return AzureDns(engine, lambda: loops.world)
+    def world() -> World:
+        return loops.world
+
+    return AzureDns(engine, world), InstanceMetadata(engine, world, lambda: store.snapshot)
 
 
 async def _surface(process: ControlProcess, tokens: Tokens, vault: StoredVault) -> Starlette:
