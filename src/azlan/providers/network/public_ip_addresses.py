@@ -20,6 +20,7 @@ from azlan.providers.network.shapes import (
     Document,
     Ref,
     Shape,
+    allocated_to,
     fold,
     invalid,
     location_of,
@@ -130,7 +131,7 @@ def accept(write: Write) -> None:
     if properties["publicIPAllocationMethod"] == "Static":
         if "ipAddress" not in write.state:
             write.state["ipAddress"] = new_public_address(write)
-    elif next(iter(write.referrers(write.id.key)), None) is None:
+    elif next(allocated_to(write, write.id.key), None) is None:
         write.state.pop("ipAddress", None)
 
 
@@ -143,7 +144,7 @@ def _check_sku(write: Write, sku: str) -> None:
         )
     if write.before is None:
         return
-    users = [referring(row, path) for row, path in write.referrers(write.id.key)]
+    users = [referring(row, path) for row, path in allocated_to(write, write.id.key)]
     old_sku = (write.before.get("sku") or {}).get("name", "Basic")
     if old_sku != sku and (users or old_sku != "Basic"):
         raise invalid(
@@ -222,7 +223,7 @@ def view(view: View) -> None:
         settings["fqdn"] = _fqdn(settings["domainNameLabel"], location_of(view.row))
     if view.api_version >= "2022-05-01":
         properties.setdefault("ddosSettings", {"protectionMode": "VirtualNetworkInherited"})
-    for row, path in view.referrers(view.id.key):
+    for row, path in allocated_to(view, view.id.key):
         properties["ipConfiguration"] = {"id": referring(row, path)}
         break
     if view.api_version < "2020-07-01":

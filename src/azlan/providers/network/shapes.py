@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from uuid import UUID, uuid4
 
@@ -242,8 +242,14 @@ def target_at(row: Row, path: str) -> str:
 
 
 def public_address_taken(write: Write, name: str, address: str) -> None:
+def allocated_to(read: Read, address: str) -> Iterator[tuple[Row, str]]:
+    """(row, path) of what has the public IP with the key `address`. A subnet's service endpoint that is identified by it
+    does not have it."""
+    return ((row, path) for row, path in read.referrers(address) if row.type != VNET)
+
+
     """Raise `PublicIPAddressInUse` where the public IP `address` belongs to an IP configuration of another resource."""
-    for row, path in write.referrers(key_of(address)):
+    for row, path in allocated_to(write, key_of(address)):
         if row.key != write.id.key:
             raise invalid(
                 "PublicIPAddressInUse",

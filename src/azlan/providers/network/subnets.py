@@ -22,6 +22,7 @@ from azlan.providers.network.allocation import taken_in
 from azlan.providers.network.services import delegated_actions
 from azlan.providers.network.shapes import (
     API_VERSIONS,
+    PUBLIC_ADDRESS,
     SECURITY_GROUP,
     SUBNET,
     VNET,
@@ -257,6 +258,7 @@ RESOURCE = ResourceType(
             ("Microsoft.Network/serviceEndpointPolicies",),
             permission="Microsoft.Network/serviceEndpointPolicies/join/action",
         ),
+        Reference("properties.serviceEndpoints[].networkIdentifier.id", (PUBLIC_ADDRESS,)),
         Reference("properties.serviceGateway.id", ("Microsoft.Network/serviceGateways",)),
         Reference("properties.ipAllocations[].id", ("Microsoft.Network/IpAllocations",)),
         Reference(

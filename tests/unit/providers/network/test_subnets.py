@@ -1,5 +1,6 @@
 import pytest
 
+from azlan.base.errors import ArmError
 from azlan.providers.network.shapes import SUBNET
 from ledger import Ledger, network_id
 
@@ -153,6 +154,27 @@ def test_given_locations_of_an_endpoint_stay(cloud: Ledger) -> None:
     shown = cloud.subnet("v", "s", "10.0.0.0/24", serviceEndpoints=given)
     assert shown["properties"]["serviceEndpoints"] == [{**given[0], "provisioningState": "Succeeded"}]
     assert "serviceEndpoints" not in cloud.subnet("v", "s", "10.0.0.0/24")["properties"]
+
+
+def test_a_public_address_that_identifies_an_endpoint_is_held_but_stays_free(cloud: Ledger) -> None:
+    cloud.put("publicIPAddresses/p", {"publicIPAllocationMethod": "Dynamic"})
+    identified = {"service": "Microsoft.Storage", "networkIdentifier": {"id": network_id("publicIPAddresses/p")}}
+    shown = cloud.subnet("v", "s", "10.0.0.0/24", serviceEndpoints=[identified])
+    assert shown["properties"]["serviceEndpoints"][0]["networkIdentifier"] == identified["networkIdentifier"]
+    address = cloud.get("publicIPAddresses/p")["properties"]
+    assert "ipConfiguration" not in address
+    assert "ipAddress" not in address
+    cloud.nic("n", "v/s", publicIPAddress="p")
+    assert cloud.get("publicIPAddresses/p")["properties"]["ipConfiguration"]["id"].endswith(
+        "/ipConfigurations/ipconfig1"
+    )
+    with pytest.raises(ArmError, match="PublicIPAddressCannotBeDeleted"):
+        cloud.delete("publicIPAddresses/p")
+    missing = {**identified, "networkIdentifier": {"id": network_id("publicIPAddresses/none")}}
+    error = cloud.refused(
+        "virtualNetworks/v/subnets/s", {"addressPrefix": "10.0.0.0/24", "serviceEndpoints": [missing]}
+    )
+    assert error.code == "InvalidResourceReference"
 
 
 def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:
