@@ -15,6 +15,7 @@ import socket
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import certifi
 
@@ -82,6 +83,7 @@ class Session:
             "ARM_CLIENT_ID": login.client_id,
             "ARM_CLIENT_SECRET": login.secret,
             "ARM_SUBSCRIPTION_ID": login.subscription,
+            **_past_proxies(urlsplit(endpoint).hostname or ""),
         }
         if self.az is not None and shutil.which("az") is None:
             variables["PATH"] = f"{self.az.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -148,6 +150,17 @@ def open_login(config: Config, folder: Path | None = None) -> Login:
     login = Login(made["tenant"], made["subscription"], made["applicationId"], made["secret"])
     write_private(path, json.dumps(asdict(login), indent=2).encode())
     return login
+
+
+def _past_proxies(host: str) -> dict[str, str]:
+    """Where this shell goes through a proxy: what it is not to be asked for, the cloud's host with it. Clients read the
+    one spelling or the other, and take neither to mean that localhost needs no proxy."""
+    found = {name.lower(): value for name, value in os.environ.items() if value and name.lower().endswith("_proxy")}
+    if not found.keys() & {"http_proxy", "https_proxy", "all_proxy"}:
+        return {}
+    listed = f"{os.environ.get('NO_PROXY', '')},{os.environ.get('no_proxy', '')}".split(",")
+    direct = ",".join(dict.fromkeys([*filter(None, map(str.strip, listed)), host]))
+    return {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def _plain(name: str) -> str:

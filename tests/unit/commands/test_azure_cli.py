@@ -196,3 +196,27 @@ def test_another_clouds_certificate_is_not_trusted(served: Served, tmp_path: Pat
     assert not CloudClient(served.config).answers()
     with pytest.raises(CommandError, match="does not answer"):
         CloudClient(served.config).admin("GET", "/users")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "corp.example"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "localhost"),
+        ({"all_proxy": "http://proxy:3128", "NO_PROXY": "a, b", "no_proxy": "b,c"}, "a,b,c,localhost"),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "localhost,a"}, "localhost,a"),
+        ({"https_proxy": "", "no_proxy": "a"}, None),
+    ],
+)
+def test_no_proxy_is_asked_for_the_cloud(
+    served: Served, az: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wanted: str | None
+) -> None:
+    served.start()
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = open_session(served.config).variables()
+    assert (found.get("NO_PROXY"), found.get("no_proxy")) == (wanted, wanted)
