@@ -241,13 +241,13 @@ def target_at(row: Row, path: str) -> str:
     return str(at)
 
 
-def public_address_taken(write: Write, name: str, address: str) -> None:
 def allocated_to(read: Read, address: str) -> Iterator[tuple[Row, str]]:
     """(row, path) of what has the public IP with the key `address`. A subnet's service endpoint that is identified by it
     does not have it."""
     return ((row, path) for row, path in read.referrers(address) if row.type != VNET)
 
 
+def public_address_taken(write: Write, name: str, address: str) -> None:
     """Raise `PublicIPAddressInUse` where the public IP `address` belongs to an IP configuration of another resource."""
     for row, path in allocated_to(write, key_of(address)):
         if row.key != write.id.key:
