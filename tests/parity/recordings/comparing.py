@@ -49,8 +49,9 @@ _SUFFIX = re.compile(r"[a-z0-9]{26}\.[a-z]{2,3}\.internal\.cloudapp\.net")
 IMAGE_WORDS = {"exactVersion", "vmAgentVersion", "osName", "osVersion"}
 """Members that name a guest's software: another image takes the recorded one's place."""
 
-QUOTA = {"currentValue", "limit"}
-"""Members of usages: what a subscription has used and may use."""
+DATA = {"currentValue", "limit", "changeNumber", "serviceTagChangeNumber", "systemService"}
+"""Members of catalogues that are data of Azure's own: what a subscription has used and may use, versions of lists, names
+of services inside."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class _Bodies:
 
     def __init__(self, memory: Memory, route: str) -> None:
         self.memory = memory
-        self.catalogue = bool(re.search(r"/(usages|publishers|offers|skus|versions|vmSizes)$", route, re.IGNORECASE))
+        self.catalogue = bool(re.search(r"/(usages|publishers|offers|skus|versions|vmSizes|serviceTags)$", route, re.I))
         """Lists of what a cloud offers, or limits: elements are compared where both have them."""
 
     def compare(self, theirs: Any, mine: Any, path: str) -> Iterator[Difference]:
@@ -158,18 +159,21 @@ class _Bodies:
 
     def items(self, theirs: list[Any], mine: list[Any], path: str) -> Iterator[Difference]:
         below = f"{path}[]"
-        if not (_named_apart(theirs) and _named_apart(mine)):
-            pairs = list(zip(theirs, mine, strict=False)) if not self.catalogue else []
+        if not self.catalogue and not (_named_apart(theirs) and _named_apart(mine)):
+            pairs = list(zip(theirs, mine, strict=False))
             lost, more = theirs[len(pairs) :], mine[len(pairs) :]
         else:
-            known = {_name(item): item for item in mine}
+            known = {name: item for item in mine if (name := _name(item)) is not None}
             pairs = [(item, known[_name(item)]) for item in theirs if _name(item) in known]
             lost = [item for item in theirs if _name(item) not in known]
             here = {_name(item) for item in theirs}
             more = [item for item in mine if _name(item) not in here]
         for their, my in pairs:
             yield from self.compare(their, my, below)
-        if not self.catalogue:
+        if self.catalogue:
+            if theirs and isinstance(theirs[0], dict) and not pairs:
+                yield Difference("absent", below, "a list", "nothing that the recording has, too")
+        else:
             for item in lost:
                 yield Difference("absent", below, _shown(item), "absent")
             for item in more:
@@ -177,7 +181,7 @@ class _Bodies:
 
     def same(self, theirs: Any, mine: Any, name: str) -> bool:
         """Whether two plain values mean the same."""
-        if name in QUOTA and self.catalogue:
+        if name in DATA and self.catalogue:
             return True
         if not isinstance(theirs, str):
             return bool(theirs == mine)

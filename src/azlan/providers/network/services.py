@@ -26,6 +26,11 @@ WITHOUT_A_LIST = frozenset({"AzureLoadBalancer", "Internet", "VirtualNetwork"})
 """Tags that stand for what each virtual network makes of them; the AzurePlatform ones are not listed either."""
 
 
+NUMBERED_FROM = "2021-05-01"
+LINKED_FROM = "2020-07-01"
+"""The first versions of `serviceTagChangeNumber` and of `nextLink` in a list of service tags."""
+
+
 @cache
 def _lists() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(files(__package__).joinpath("services.json").read_text("utf-8"))
@@ -106,7 +111,8 @@ async def tags(context: RouteContext) -> Json:
         for name in sorted(service_tags().values())
         if name not in WITHOUT_A_LIST and not name.startswith("AzurePlatform")
     ]
-    return {
+    numbered = {"serviceTagChangeNumber": "1"} if context.api_version >= NUMBERED_FROM else {}
+    document: Json = {
         "name": "Public",
         "id": f"{_below(context)}/serviceTags/Public",
         "type": f"{NAMESPACE}/serviceTags",
@@ -116,7 +122,7 @@ async def tags(context: RouteContext) -> Json:
             {
                 "name": name,
                 "id": name,
-                "serviceTagChangeNumber": "1",
+                **numbered,
                 "properties": {
                     "changeNumber": "1",
                     "region": "",
@@ -128,8 +134,10 @@ async def tags(context: RouteContext) -> Json:
             }
             for name in listed
         ],
-        "nextLink": "",
     }
+    if context.api_version >= LINKED_FROM:
+        document["nextLink"] = ""
+    return document
 
 
 _READ = f"{NAMESPACE}/locations"
