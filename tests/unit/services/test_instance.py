@@ -47,31 +47,74 @@ async def standing(cloud: Watched, **properties: Any) -> None:
     await azure.until("Microsoft.Compute/virtualMachines/vm-1", "Succeeded")
 
 
-async def test_the_newest_version_whole() -> None:
+async def test_all_of_compute_at_the_newest_version() -> None:
+    async with azure() as inner:
+        cloud = Watched(inner)
+        await standing(cloud)
+        vm = await inner.ok("GET", "Microsoft.Compute/virtualMachines/vm-1")
+        compute = told(cloud)["compute"]
+        assert list(compute) == sorted(compute)
+        del compute["storageProfile"]
+        assert compute == {
+            "additionalCapabilities": {"hibernationEnabled": "false"},
+            "azEnvironment": "AzurePublicCloud",
+            "customData": "",
+            "evictionPolicy": "",
+            "extendedLocation": {"name": "", "type": ""},
+            "host": {"id": ""},
+            "hostGroup": {"id": ""},
+            "isHostCompatibilityLayerVm": "false",
+            "licenseType": "",
+            "location": "eastus2",
+            "name": "vm-1",
+            "offer": "ubuntu-24_04-lts",
+            "osProfile": {
+                "adminUsername": "azureuser",
+                "computerName": "web",
+                "disablePasswordAuthentication": "true",
+            },
+            "osType": "Linux",
+            "physicalZone": "eastus2-az2",
+            "placementGroupId": "",
+            "plan": {"name": "", "product": "", "publisher": ""},
+            "platformFaultDomain": "0",
+            "platformSubFaultDomain": "",
+            "platformUpdateDomain": "0",
+            "priority": "",
+            "provider": "Microsoft.Compute",
+            "publicKeys": [{"keyData": KEY, "path": "/home/azureuser/.ssh/authorized_keys"}],
+            "publisher": "Canonical",
+            "resourceGroupName": "rg",
+            "resourceId": f"{COMPUTE}/virtualMachines/vm-1",
+            "securityProfile": {
+                "encryptionAtHost": "false",
+                "secureBootEnabled": "false",
+                "securityType": "",
+                "virtualTpmEnabled": "false",
+            },
+            "sku": "server",
+            "subscriptionId": SUB,
+            "tags": "Department:IT;stage:test",
+            "tagsList": [{"name": "Department", "value": "IT"}, {"name": "stage", "value": "test"}],
+            "userData": "aGVsbG8=",
+            "version": "24.04.202506200",
+            "virtualMachineScaleSet": {"id": ""},
+            "vmId": vm["properties"]["vmId"],
+            "vmScaleSetName": "",
+            "vmSize": "Standard_D2s_v3",
+            "zone": "2",
+        }
+
+
+async def test_all_of_storage_at_the_newest_version() -> None:
     async with azure() as inner:
         cloud = Watched(inner)
         await standing(cloud)
         vm = await inner.ok("GET", "Microsoft.Compute/virtualMachines/vm-1")
         storage = vm["properties"]["storageProfile"]
-        nic = await inner.ok("GET", "Microsoft.Network/networkInterfaces/vm-1-nic")
         disk = {"image": {"uri": ""}, "vhd": {"uri": ""}, "writeAcceleratorEnabled": "false"}
         no_key = {"sourceVault": {"id": ""}}
-        document = told(cloud)
-        assert document["network"] == {
-            "interface": [
-                {
-                    "ipv4": {
-                        "ipAddress": [{"privateIpAddress": "10.0.0.4", "publicIpAddress": ""}],
-                        "subnet": [{"address": "10.0.0.0", "prefix": "24"}],
-                    },
-                    "ipv6": {"ipAddress": []},
-                    "macAddress": nic["properties"]["macAddress"].replace("-", ""),
-                }
-            ]
-        }
-        compute = document["compute"]
-        assert list(compute) == sorted(compute)
-        assert compute.pop("storageProfile") == {
+        assert told(cloud)["compute"]["storageProfile"] == {
             "dataDisks": [
                 disk
                 | {
@@ -121,54 +164,24 @@ async def test_the_newest_version_whole() -> None:
             },
             "resourceDisk": {"size": "0"},
         }
-        assert compute == {
-            "additionalCapabilities": {"hibernationEnabled": "false"},
-            "azEnvironment": "AzurePublicCloud",
-            "customData": "",
-            "evictionPolicy": "",
-            "extendedLocation": {"name": "", "type": ""},
-            "host": {"id": ""},
-            "hostGroup": {"id": ""},
-            "isHostCompatibilityLayerVm": "false",
-            "licenseType": "",
-            "location": "eastus2",
-            "name": "vm-1",
-            "offer": "ubuntu-24_04-lts",
-            "osProfile": {
-                "adminUsername": "azureuser",
-                "computerName": "web",
-                "disablePasswordAuthentication": "true",
-            },
-            "osType": "Linux",
-            "physicalZone": "eastus2-az2",
-            "placementGroupId": "",
-            "plan": {"name": "", "product": "", "publisher": ""},
-            "platformFaultDomain": "0",
-            "platformSubFaultDomain": "",
-            "platformUpdateDomain": "0",
-            "priority": "",
-            "provider": "Microsoft.Compute",
-            "publicKeys": [{"keyData": KEY, "path": "/home/azureuser/.ssh/authorized_keys"}],
-            "publisher": "Canonical",
-            "resourceGroupName": "rg",
-            "resourceId": f"{COMPUTE}/virtualMachines/vm-1",
-            "securityProfile": {
-                "encryptionAtHost": "false",
-                "secureBootEnabled": "false",
-                "securityType": "",
-                "virtualTpmEnabled": "false",
-            },
-            "sku": "server",
-            "subscriptionId": SUB,
-            "tags": "Department:IT;stage:test",
-            "tagsList": [{"name": "Department", "value": "IT"}, {"name": "stage", "value": "test"}],
-            "userData": "aGVsbG8=",
-            "version": "24.04.202506200",
-            "virtualMachineScaleSet": {"id": ""},
-            "vmId": vm["properties"]["vmId"],
-            "vmScaleSetName": "",
-            "vmSize": "Standard_D2s_v3",
-            "zone": "2",
+
+
+async def test_all_of_the_network() -> None:
+    async with azure() as inner:
+        cloud = Watched(inner)
+        await standing(cloud)
+        nic = await inner.ok("GET", "Microsoft.Network/networkInterfaces/vm-1-nic")
+        assert told(cloud)["network"] == {
+            "interface": [
+                {
+                    "ipv4": {
+                        "ipAddress": [{"privateIpAddress": "10.0.0.4", "publicIpAddress": ""}],
+                        "subnet": [{"address": "10.0.0.0", "prefix": "24"}],
+                    },
+                    "ipv6": {"ipAddress": []},
+                    "macAddress": nic["properties"]["macAddress"].replace("-", ""),
+                }
+            ]
         }
 
 
