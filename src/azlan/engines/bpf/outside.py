@@ -46,6 +46,9 @@ PRIVATE_RANGES = (
     "192.168.0.0/16",
 )
 NEVER_RANGES = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
+CONNECTING = "50/second burst 100 packets"
+"""Connections that a machine may begin to the platform's services: their processes are to have time for others."""
+_CONNECTING = "connecting"
 FABRIC_MAC = "12:34:56:78:9a:bc"
 OUTSIDE_MAC = "12:34:56:78:9a:bd"
 _PERMANENT = 0x80
@@ -80,8 +83,10 @@ def rules(inner: str, block: IPv4Network | None, egress: str) -> str:
     platform, ports = ", ".join(sorted(ADDRESSES)), f"{DNS_PORT}, {METADATA_PORT}"
     lines = [
         "table ip azlan {",
+        f" set {_CONNECTING} {{ type ipv4_addr; flags dynamic; timeout 10s; size 65535; }}",
         " chain input { type filter hook input priority filter; policy drop;",
         "  ct state established,related accept",
+        f'  iifname "{inner}" tcp flags syn add @{_CONNECTING} {{ ip saddr limit rate over {CONNECTING} }} drop',
         f'  iifname "{inner}" ip daddr {{ {platform} }} meta l4proto {{ tcp, udp }} th dport {{ {ports} }} accept',
         " }",
         " chain forward { type filter hook forward priority filter; policy drop;",

@@ -269,6 +269,30 @@ async def test_a_rule_that_names_a_platform_service_keeps_from_it(cloud: Cloud) 
 
 
 @pytest.mark.root
+async def test_a_machine_that_connects_without_end_is_slowed_down_alone(cloud: Cloud) -> None:
+    network = cloud.network
+    network.vnet("a", "10.0.0.0/16")
+    network.nic("a1", "a", "10.0.0.4")
+    network.nic("a2", "a", "10.0.0.5")
+    await cloud.apply()
+    await cloud.plug("a1", "a2")
+    web = await cloud.engine.metadata_socket()
+
+    def connect(name: str) -> bool:
+        try:
+            cloud.guest(name).connect("169.254.169.254", 80, timeout=0.01).close()
+        except OSError:
+            return False
+        web.accept()[0].close()
+        return True
+
+    web.settimeout(2)
+    assert sum(connect("a1") for _ in range(300)) < 300
+    assert connect("a2")
+    web.close()
+
+
+@pytest.mark.root
 async def test_a_network_of_the_computers_own_is_not_taken_from_it(cloud: Cloud) -> None:
     def own(ipr: IPRoute) -> None:
         ipr.link("add", ifname="lan0", kind="bridge")
