@@ -201,24 +201,38 @@ def types() -> None:
 
 @cli.command()
 def env(
-    shell: Annotated[str | None, typer.Argument(help="bash (zsh, sh), pwsh or fish.", show_default="by $SHELL")] = None,
+    shell: Annotated[str | None, typer.Argument(help="bash (zsh, sh), fish or pwsh.", show_default="by $SHELL")] = None,
     adfs: Annotated[
         bool, typer.Option("--adfs", help="Register the cloud's AD FS authority: az login -u -p works with it.")
     ] = False,
+    connect: Annotated[
+        str, typer.Option(help="pwsh: sign in as service-principal, by device-code, interactive, or none.")
+    ] = "service-principal",
     state: StateDir = None,
 ) -> None:
-    """Print what points a shell's az and SDKs at the cloud: eval "$(azlan env)"."""
+    """Print what points a shell's az and SDKs at the cloud: eval "$(azlan env)".
+
+    PowerShell gets its Az modules connected, too: azlan env pwsh | Out-String | Invoke-Expression
+    """
+    from azlan.commands import powershell
     from azlan.commands.azure_cli import open_session
     from azlan.commands.environment import SHELLS, guess_shell, lines
 
-    chosen = {"zsh": "bash", "sh": "bash"}.get(shell or "", shell) or guess_shell()
+    chosen = {"zsh": "bash", "sh": "bash", "powershell": "pwsh"}.get(shell or "", shell) or guess_shell()
     if chosen not in SHELLS:
         raise CommandError(f"There are no lines for {chosen}.", f"There are for: {', '.join(SHELLS)}")
+    way = next((way for way in powershell.CONNECTIONS if way == connect), None)
+    if way is None:
+        raise CommandError(f"There is no connection {connect}.", f"There are: {', '.join(powershell.CONNECTIONS)}")
     session = open_session(existing(state), adfs=adfs)
-    if session.az is None:
+    if session.az is None and chosen != "pwsh":
         note = "azlan: there is no az on this computer; the SDK variables are set. Install it, or: make tutorial"
         typer.echo(note, err=True)
-    typer.echo(lines(session.variables(), chosen), nl=False)
+    if chosen == "pwsh":
+        told = powershell.script(session.variables(), session.config.endpoint, session.config.authority, way)
+    else:
+        told = lines(session.variables(), chosen)
+    typer.echo(told, nl=False)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

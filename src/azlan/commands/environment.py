@@ -1,4 +1,4 @@
-"""`azlan env`: the lines a shell evaluates so that its az and SDKs talk to Azlan."""
+"""`azlan env`: the lines a shell evaluates so that its az and SDKs talk to Azlan. PowerShell's are in `powershell`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def guess_shell() -> str:
 
 
 def lines(variables: Mapping[str, str], shell: str) -> str:
-    """Assignments in the words of a shell, one a line, values quoted."""
-    writers = {"bash": _bash, "fish": _fish, "pwsh": _pwsh}
+    """Assignments in the words of bash or fish, one a line, values quoted."""
+    writers = {"bash": _bash, "fish": _fish}
     return "".join(f"{writers[shell](name, value)}\n" for name, value in variables.items())
 
 
@@ -30,7 +30,3 @@ def _fish(name: str, value: str) -> str:
     if name == "PATH":
         return f"set -gx PATH (string split : '{escaped}')"
     return f"set -gx {name} '{escaped}'"
-
-
-def _pwsh(name: str, value: str) -> str:
-    return "$env:{} = '{}'".format(name, value.replace("'", "''"))
