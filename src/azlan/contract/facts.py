@@ -60,6 +60,8 @@ class Peering:
     access: bool = True
     forwarded: bool = True
     global_: bool = False
+    local_subnets: tuple[Key, ...] | None = None
+    """The subnets of this VNet that are linked; None: all of them, the VNets being peered whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def route_table(context: ActionContext, world: World, nic: Nic) -> list[Json]:
 
 def table_key(nic: Nic) -> str:
     """Key of the route table behind an interface's routes; empty where there is none."""
-    return nic.routes.partition(":")[2].partition("|")[2]
+    return nic.routes.partition(":")[2].split("|")[1]
 
 
 def _route(route: Route, propagation_off: bool) -> Json:
