@@ -31,13 +31,17 @@ _NONE_ROUTES = {prefix: Route(prefix=prefix, next_hop=NextHop.NONE) for prefix i
 """The same objects in every route group."""
 
 
+Closed = tuple[Key, ...]
+"""Ids of the halves of peerings that link other subnets of their VNet; sorted."""
+
+
 def vnet_key(vnet: Key) -> PartKey:
     return f"vnet:{vnet}"
 
 
-def group_id(vnet: Key, table: Key | None) -> Key:
+def group_id(vnet: Key, table: Key | None, closed: Closed = ()) -> Key:
     """The id of a route group; its part key is this behind `routes:`."""
-    return f"{vnet}|{table or ''}"
+    return "|".join((vnet, table or "", *closed))
 
 
 def is_prefix(text: str) -> bool:
@@ -49,8 +53,10 @@ def is_prefix(text: str) -> bool:
     return True
 
 
-def system_routes(space: facts.Space, peers: Sequence[facts.Peering]) -> list[Route]:
+def system_routes(space: facts.Space, peers: Sequence[facts.Peering], closed: Closed = ()) -> list[Route]:
     """The routes of a VNet without a route table. `peers` are its halves in effect.
+
+    What follows the route of a half in `closed` is dropped: the subnet has the route without being linked (documented).
 
     A None route goes when the VNet's space contains its prefix (documented); a peer's space does the same here, which
     Azure does not document but a reachable peer needs.
@@ -59,7 +65,8 @@ def system_routes(space: facts.Space, peers: Sequence[facts.Peering]) -> list[Ro
     routes = [Route(prefix=prefix, next_hop=NextHop.VNET_LOCAL, vnet=own) for prefix in space.prefixes]
     for half in peers:
         hop = NextHop.GLOBAL_PEER if half.global_ else NextHop.PEER
-        routes += [Route(prefix=p, next_hop=hop, vnet=vnet_key(half.remote_vnet)) for p in half.remote_prefixes]
+        there = vnet_key(half.remote_vnet) if half.id not in closed else None
+        routes += [Route(prefix=p, next_hop=hop, vnet=there) for p in half.remote_prefixes]
     virtual = tuple(route.prefix for route in routes)
     routes.append(Route(prefix="0.0.0.0/0", next_hop=NextHop.INTERNET))
     if any(network(prefix).version == 6 for prefix in virtual):
@@ -127,17 +134,23 @@ def _settle(ranked: Iterable[Route], active: set[str]) -> list[Route]:
 
 
 def route_group(
-    space: facts.Space, peers: Sequence[facts.Peering], table_key: Key | None, table: facts.RouteTable | None
+    space: facts.Space,
+    peers: Sequence[facts.Peering],
+    table_key: Key | None,
+    table: facts.RouteTable | None,
+    closed: Closed = (),
 ) -> RouteGroup:
-    """The effective routes of a VNet's subnets that share a route table (None: no table, or one that is not there).
+    """The effective routes of a VNet's subnets that share a route table (None: no table, or one that is not there), and
+    to which the same halves are closed.
 
     Among equal prefixes a user route beats a system route, VnetLocal a peer, and peers stand in order of their ids.
     User routes to a service tag are left out.
     """
     active: set[str] = set()
+    linked = [half for half in peers if half.id not in closed]
     user = _settle(
-        (_user_route(route, space, peers) for route in (table.routes if table else ()) if is_prefix(route.prefix)),
+        (_user_route(route, space, linked) for route in (table.routes if table else ()) if is_prefix(route.prefix)),
         active,
     )
-    default = _settle(system_routes(space, peers), active)
-    return RouteGroup(id=group_id(space.vnet, table_key), vnet=vnet_key(space.vnet), routes=(*default, *user))
+    default = _settle(system_routes(space, peers, closed), active)
+    return RouteGroup(id=group_id(space.vnet, table_key, closed), vnet=vnet_key(space.vnet), routes=(*default, *user))

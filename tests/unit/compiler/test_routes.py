@@ -119,6 +119,17 @@ def test_an_appliance_is_looked_for_here_and_in_peers_by_longest_prefix() -> Non
     assert home("10.0.0.4", half("a", "10.0.0.0/16")) == "vnet:/v"
 
 
+def test_a_subnet_that_is_not_linked_has_the_route_and_nobody_answers() -> None:
+    space, peer = Space("/v", ("10.0.0.0/16",), "eastus2"), half("a", "10.1.0.0/24")
+    table = RouteTable("/t", (UserRoute("x", "9.0.0.0/8", "VirtualAppliance", "10.1.0.4"),))
+    group = route_group(space, [peer, half("b", "10.2.0.0/16")], "/t", table, (peer.id,))
+    found = active(group)
+    assert group.id == "/v|/t|/v/to-a"
+    assert (found["10.1.0.0/24"].next_hop, found["10.1.0.0/24"].vnet) == (NextHop.PEER, None)
+    assert found["10.2.0.0/16"].vnet == "vnet:/b"
+    assert found["9.0.0.0/8"].vnet is None, "nor does an appliance there"
+
+
 def test_a_route_to_a_service_tag_is_left_out_and_one_without_a_gateway_is_kept() -> None:
     found = active(
         routes(

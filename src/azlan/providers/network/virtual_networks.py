@@ -220,7 +220,12 @@ def facts(row: Row, _read: Read) -> Iterable[Fact]:
                 flags[half.id.name].get("allowVirtualNetworkAccess", True),
                 flags[half.id.name].get("allowForwardedTraffic", False),
                 state.get("remoteLocation") != location_of(row),
+                half.share.local if half.share.local is None else _subnet_keys(row, half.share.local),
             )
+
+
+def _subnet_keys(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(row.id.child("subnets", name).key for name in names)
 
 
 async def check_ip_address(context: ActionContext) -> Json:

@@ -218,6 +218,7 @@ def test_subnet_peering_as_recorded(parts: Ledger) -> None:
     assert known(parts, "b", "a")[0] == ["10.0.1.0/24"]
     (fact,) = [f for f in parts.facts("virtualNetworks/a") if isinstance(f, Peering)]
     assert fact.remote_prefixes == ("10.1.2.0/24", "10.1.3.0/24")
+    assert fact.local_subnets == (network_id("virtualNetworks/a/subnets/s1").lower(),)
 
 
 def test_adding_a_subnet_to_a_peering(parts: Ledger) -> None:
