@@ -13,6 +13,19 @@ from javascript import NODE, give_packages
 
 _FOLDER = Path(__file__).parents[1] / "docs" / "clients"
 _LANGUAGES = {"python": ("python tutorial.py", sys.executable), "javascript": ("node tutorial.mjs", str(NODE))}
+_ONLY_HERE = {
+    "python": {
+        'endpoint = os.environ["AZLAN_ENDPOINT"]\n': "",
+        "disable_instance_discovery=True": "",
+        'cloud = {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]}': "cloud = {}",
+    },
+    "javascript": {
+        "const endpoint = process.env.AZLAN_ENDPOINT;\n": "",
+        "{ disableInstanceDiscovery: true }": "",
+        "const cloud = { endpoint, credentials: { scopes: [`${endpoint}/.default`] } };": "const cloud = {};",
+    },
+}
+"""What the programs say that public Azure does not need, and what stands there for public Azure."""
 
 ASKED = "Enter deletes test-rg: "
 """Where the programs wait for the Enter key, with everything built."""
@@ -30,6 +43,7 @@ class ClientPage:
     """The page of a language."""
 
     def __init__(self, language: str) -> None:
+        self.language = language
         self.command, self._runs = _LANGUAGES[language]
         self.text = (_FOLDER / f"{language}.md").read_text()
         blocks = re.findall(r"^```(\w+)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
@@ -40,14 +54,25 @@ class ClientPage:
         ]
         (self.printed,) = [block.partition("\n")[2] for block in console if block.startswith(f"$ {self.command}\n")]
 
-    def start(self, folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
-        """Save the program in an empty folder and run it, with these variables and no others that could matter to it."""
-        program = self.command.split()[1]
-        (folder / program).write_text(self.program)
+    def for_public_azure(self) -> str:
+        """The program as one would write it for public Azure."""
+        program = self.program
+        for here, there in _ONLY_HERE[self.language].items():
+            assert program.count(here) == 1, here
+            program = program.replace(here, there)
+        return program
+
+    def start(
+        self, folder: Path, variables: Mapping[str, str], *before: str, program: str = ""
+    ) -> subprocess.Popen[str]:
+        """Save the program, or another, in an empty folder and run it, with these variables and no others that could
+        matter to it. `before`: the words of a command that takes it as its last arguments."""
+        file = self.command.split()[1]
+        (folder / file).write_text(program or self.program)
         give_packages(folder)
         plain = {name: os.environ.get(name, "") for name in ("PATH", "LANG")}
         return subprocess.Popen(
-            [self._runs, program],
+            [*before, self._runs, file],
             cwd=folder,
             env={**plain, "HOME": str(folder), **variables},
             stdin=subprocess.PIPE,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from azlan.commands.azure_cli import open_session
+from azlan.commands.azure_cli import Session, open_session
 from clientpages import ClientPage, after_enter, comparable, password, until_asked
 from standing import Standing, short_folder, standing
 
@@ -25,6 +25,14 @@ pytestmark = pytest.mark.root
 def cloud() -> Iterator[Standing]:
     with short_folder() as folder, standing(folder) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def session(cloud: Standing, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A shell that has evaluated `azlan env`, and whose `azlan` knows the cloud."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        return open_session(cloud.config)
 
 
 def pinged(line: str, secret: str, machine: str, target: str, environment: Mapping[str, str]) -> str:
@@ -43,18 +51,19 @@ def pinged(line: str, secret: str, machine: str, target: str, environment: Mappi
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
-def test_the_program_builds_what_packets_cross(cloud: Standing, language: str, tmp_path: Path) -> None:
+def test_the_program_builds_what_packets_cross(
+    cloud: Standing, session: Session, language: str, tmp_path: Path
+) -> None:
     page = ClientPage(language)
-    mine = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "AZLAN_STATE": str(cloud.state)}
-    session = open_session(cloud.config, folder=tmp_path / "config" / "azlan" / cloud.config.mark)
-    (tmp_path / "program").mkdir()
-    with page.start(tmp_path / "program", session.variables()) as program:
+    configuration = session.azure_config.parents[2]
+    shell = {**os.environ, "XDG_CONFIG_HOME": str(configuration), "AZLAN_STATE": str(cloud.state)}
+    with page.start(tmp_path, session.variables()) as program:
         output = until_asked(program)
         assert program.poll() is None, output
         line = re.search(r"^(azlan ssh .*?) +\(", output, re.MULTILINE)
         assert line is not None, output
         for machine, target in (("vm-1", "10.1.0.4"), ("vm-2", "10.0.0.4")):
-            seen = pinged(line[1].replace("vm-1", machine), password(output), machine, target, {**os.environ, **mine})
+            seen = pinged(line[1].replace("vm-1", machine), password(output), machine, target, shell)
             assert "3 packets transmitted, 3 received, 0% packet loss" in seen, seen
             assert len(re.findall(rf"from {target}: icmp_seq=\d ttl=64", seen)) == 3, seen
         output += after_enter(program)

@@ -1,4 +1,5 @@
-"""The programs of docs/clients/python.md and javascript.md, as printed there, print what is printed there.
+"""The programs of docs/clients/python.md and javascript.md, as printed there, print what is printed there; so do they as one
+would write them for public Azure, led here by `azlan redirect`.
 
 Unprivileged: model engine, simulated machines. `test_sdk_machines.py` runs them where packets flow.
 """
@@ -6,6 +7,7 @@ Unprivileged: model engine, simulated machines. `test_sdk_machines.py` runs them
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +54,17 @@ def test_the_program_prints_what_the_page_shows(cloud: Served, groups: Any, lang
     assert comparable(output) == comparable(page.printed)
     assert program.returncode == 0
     assert not groups.check_existence("test-rg")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_program_for_public_azure_runs_unchanged(cloud: Served, language: str, tmp_path: Path) -> None:
+    page = ClientPage(language)
+    user = {"XDG_CONFIG_HOME": cloud.environment["XDG_CONFIG_HOME"], "AZLAN_STATE": str(cloud.config.state)}
+    redirect = (sys.executable, "-m", "azlan", "redirect")
+    with page.start(tmp_path, user, *redirect, program=page.for_public_azure()) as program:
+        output = until_asked(program) + after_enter(program)
+    assert comparable(output) == comparable(page.printed)
+    assert program.returncode == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
