@@ -22,12 +22,15 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pyroute2 import IPRoute
 
 from azlan.contract.platform import ADDRESSES, DNS_ADDRESS, DNS_PORT, METADATA_ADDRESS, METADATA_PORT
 from azlan.engines.bpf.namespaces import inside, is_bound, make_namespace, remove_namespace, sysctl
 from azlan.engines.bpf.pins import Pins
 from azlan.engines.bpf.ports import attach
+
+log = structlog.get_logger(__name__)
 
 TRANSIT = IPv4Network("240.0.0.0/5")
 TRANSIT_GATEWAY = "240.0.0.1"
@@ -48,7 +51,6 @@ PRIVATE_RANGES = (
 NEVER_RANGES = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
 CONNECTING = "50/second burst 100 packets"
 """Connections that a machine may begin to the platform's services: their processes are to have time for others."""
-_CONNECTING = "connecting"
 FABRIC_MAC = "12:34:56:78:9a:bc"
 OUTSIDE_MAC = "12:34:56:78:9a:bd"
 _PERMANENT = 0x80
@@ -83,10 +85,8 @@ def rules(inner: str, block: IPv4Network | None, egress: str) -> str:
     platform, ports = ", ".join(sorted(ADDRESSES)), f"{DNS_PORT}, {METADATA_PORT}"
     lines = [
         "table ip azlan {",
-        f" set {_CONNECTING} {{ type ipv4_addr; flags dynamic; timeout 10s; size 65535; }}",
         " chain input { type filter hook input priority filter; policy drop;",
         "  ct state established,related accept",
-        f'  iifname "{inner}" tcp flags syn add @{_CONNECTING} {{ ip saddr limit rate over {CONNECTING} }} drop',
         f'  iifname "{inner}" ip daddr {{ {platform} }} meta l4proto {{ tcp, udp }} th dport {{ {ports} }} accept',
         " }",
         " chain forward { type filter hook forward priority filter; policy drop;",
@@ -108,6 +108,21 @@ def rules(inner: str, block: IPv4Network | None, egress: str) -> str:
         ]
     chain = " chain postrouting { type nat hook postrouting priority srcnat;"
     return "\n".join([*lines, " }", chain, *nat, " }", "}", ""])
+
+
+def limits(inner: str) -> str:
+    """nftables text for the outside namespace, in a table of its own: few kernels have no limits, but some may."""
+    return "\n".join(
+        [
+            "table ip limits {",
+            " set connecting { type ipv4_addr; flags dynamic; timeout 10s; size 65535; }",
+            " chain input { type filter hook input priority filter - 1; policy accept;",
+            f'  iifname "{inner}" tcp flags syn add @connecting {{ ip saddr limit rate over {CONNECTING} }} drop',
+            " }",
+            "}",
+            "",
+        ]
+    )
 
 
 def uplink_rules(name: str, block: IPv4Network, forwards: bool) -> str:
@@ -219,6 +234,10 @@ class Outside:
         with inside(self.namespace), IPRoute() as ipr:
             self._build_inner(ipr)
             nft(rules("fabric", self.block, self._egress))
+            try:
+                nft(limits("fabric"))
+            except OutsideError as error:
+                log.warning("this kernel does not bound how often machines connect", why=str(error))
 
     def _build_uplink(self) -> None:
         with self._in_uplink() as ipr:

@@ -47,6 +47,20 @@ def test_rules_of_the_computer_never_accept_more_and_masquerade_only_where_it_fo
     assert "ip saddr 192.88.99.10" in outside.uplink_rules("azlan-x", block, forwards=True)
 
 
+@pytest.mark.root
+async def test_a_kernel_without_limits_has_an_outside_all_the_same(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "limits", lambda inner: "table ip limits { no such thing")
+    cloud.network.vnet("a", "10.0.0.0/16")
+    cloud.network.nic("a1", "a", "10.0.0.4")
+    await cloud.apply()
+    await cloud.plug("a1")
+    web = await cloud.engine.metadata_socket()
+    assert cloud.guest("a1").connects("169.254.169.254", 80)
+    web.close()
+
+
 class _Map(dict[bytes, bytes]):
     def dump(self) -> dict[bytes, bytes]:
         return dict(self)
