@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 VNETS = "Microsoft.Network/virtualNetworks"
 GROUPS = "Microsoft.Network/networkSecurityGroups"
+APPLICATION_GROUPS = "Microsoft.Network/applicationSecurityGroups"
 TABLES = "Microsoft.Network/routeTables"
 PUBLIC_IPS = "Microsoft.Network/publicIPAddresses"
 NICS = "Microsoft.Network/networkInterfaces"
@@ -50,17 +52,38 @@ def vnet(name: str, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def rule(given: dict[str, Any]) -> dict[str, Any]:
-    """The properties of a security rule; `ports` are destination ports."""
-    return {
+def resource_id(name: str) -> str:
+    """`type/name` as a template's expression."""
+    type, _, last = name.rpartition("/")
+    return f"[resourceId('{type}', '{last}')]"
+
+
+def rule(given: dict[str, Any], id_of: Callable[[str], str] = resource_id) -> dict[str, Any]:
+    """The properties of a security rule; `ports` are destination ports. An end is a prefix, or `{asg: name}`."""
+    properties: dict[str, Any] = {
         "priority": given["priority"],
         "direction": given["direction"],
         "access": given["access"],
         "protocol": given["protocol"],
-        "sourceAddressPrefix": str(given["source"]),
         "sourcePortRange": "*",
-        "destinationAddressPrefix": str(given["destination"]),
         "destinationPortRange": str(given["ports"]),
+    }
+    for side in ("source", "destination"):
+        if isinstance(given[side], dict):
+            group = f"{APPLICATION_GROUPS}/{given[side]['asg']}"
+            properties[f"{side}ApplicationSecurityGroups"] = [{"id": id_of(group)}]
+        else:
+            properties[f"{side}AddressPrefix"] = str(given[side])
+    return properties
+
+
+def application_group(name: str, location: str = "eastus2") -> dict[str, Any]:
+    return {
+        "type": APPLICATION_GROUPS,
+        "apiVersion": "2024-05-01",
+        "name": name,
+        "location": location,
+        "properties": {},
     }
 
 
@@ -81,17 +104,20 @@ def route_table(name: str, routes: dict[str, Any], location: str = "eastus2") ->
 
 
 def security_group(name: str, rules: dict[str, Any], location: str = "eastus2") -> dict[str, Any]:
+    ends = [given[side] for given in rules.values() for side in ("source", "destination")]
     return {
         "type": GROUPS,
         "apiVersion": "2024-05-01",
         "name": name,
         "location": location,
+        "dependsOn": [resource_id(f"{APPLICATION_GROUPS}/{end['asg']}") for end in ends if isinstance(end, dict)],
         "properties": {"securityRules": [{"name": key, "properties": rule(value)} for key, value in rules.items()]},
     }
 
 
 def machine(name: str, given: dict[str, Any], location: str, previous: str | None) -> list[dict[str, Any]]:
-    """A NIC and its VM, and its public IP with `public: true`; with `forwarding: true` the NIC forwards.
+    """A NIC and its VM, and its public IP with `public: true`; with `forwarding: true` the NIC forwards; it is in the
+    application security groups `asgs`.
 
     `previous` is the machine before in the file: its NIC takes its address first.
     """
@@ -124,6 +150,10 @@ def machine(name: str, given: dict[str, Any], location: str, previous: str | Non
         )
         depends.append(f"[resourceId('{PUBLIC_IPS}', '{name}-ip')]")
         properties["ipConfigurations"][0]["properties"]["publicIPAddress"] = {"id": depends[-1]}
+    if given.get("asgs"):
+        joined = [resource_id(f"{APPLICATION_GROUPS}/{group}") for group in given["asgs"]]
+        properties["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = [{"id": id} for id in joined]
+        depends += joined
     if previous is not None:
         depends.append(f"[resourceId('{NICS}', '{previous}-nic')]")
     if given.get("security_group"):
@@ -164,7 +194,8 @@ def template(network: dict[str, Any], vnets_elsewhere: dict[str, Any] | None = N
     """
     vnets = network.get("vnets", {})
     known = {**(vnets_elsewhere or {}), **vnets}
-    resources = [security_group(name, rules) for name, rules in network.get("security_groups", {}).items()]
+    resources = [application_group(name) for name in network.get("asgs", ())]
+    resources += [security_group(name, rules) for name, rules in network.get("security_groups", {}).items()]
     resources += [route_table(name, routes) for name, routes in network.get("route_tables", {}).items()]
     resources += [vnet(name, given) for name, given in vnets.items()]
     previous: str | None = None

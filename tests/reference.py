@@ -131,7 +131,22 @@ class Reference:
     # Rules
 
     def _matches_address(self, entries: Iterable[str], ip: IPv4Address, vnet: str) -> bool:
-        return any(entry == "*" or self._is(entry, ip, vnet) or _within(ip, [entry]) for entry in entries)
+        return any(
+            entry == "*"
+            or self._is(entry, ip, vnet)
+            or self._member(entry, ip, vnet)
+            or (not entry.startswith("/") and _within(ip, [entry]))
+            for entry in entries
+        )
+
+    def _member(self, group: str, ip: IPv4Address, vnet: str) -> bool:
+        """Whether the address is one of an application security group's, in the VNet of the NIC that is guarded."""
+        return any(
+            config.address == str(ip) and group in config.application_groups
+            for nic in self._of(facts.Nic)
+            for config in nic.ip_configs
+            if getattr(self._one(facts.Subnet, nic.subnet), "vnet", None) == vnet
+        )
 
     def _matches(self, rule: facts.Rule, packet: Packet, vnet: str) -> bool:
         if rule.protocol != "*" and PROTOCOLS[rule.protocol.lower()] != packet.protocol:
@@ -200,7 +215,12 @@ class Reference:
         space = self._space(subnet.vnet)
         peers = self._connected(subnet.vnet)
         hops = [Hop(IPv4Network(p), "VnetLocal", vnet=subnet.vnet) for p in space.prefixes]
-        hops += [Hop(IPv4Network(p), "VNetPeering", vnet=h.remote_vnet) for h in peers for p in h.remote_prefixes]
+        linked = [h for h in peers if h.local_subnets is None or subnet.id in h.local_subnets]
+        hops += [
+            Hop(IPv4Network(p), "VNetPeering", vnet=h.remote_vnet if h in linked else None)
+            for h in peers
+            for p in h.remote_prefixes
+        ]
         hops += [
             Hop(prefix, "None")
             for prefix in NOWHERE
@@ -211,7 +231,7 @@ class Reference:
         for route in table.routes if table else ():
             vnet = subnet.vnet if route.next_hop == "VnetLocal" else None
             if route.next_hop == "VirtualAppliance":
-                vnet = self._home(IPv4Address(route.next_hop_address), space, peers)
+                vnet = self._home(IPv4Address(route.next_hop_address), space, linked)
             hops.append(Hop(IPv4Network(route.prefix), route.next_hop, True, vnet, route.next_hop_address))
         return hops
 

@@ -1,7 +1,7 @@
 """Plays a scenario's file on a cloud: deploys its network as an ARM template, does its steps, checks what it expects.
 
-Steps: `peer`, `unpeer`, `sync`, `rule`, `route`, `vnet`, `subnet`, `machine`, `nic`, `power`, `group`, `network`, `traffic`,
-`refused` (a step and the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `names`, `traffic`,
+Steps: `peer`, `unpeer`, `sync`, `rule`, `route`, `vnet`, `subnet`, `machine`, `nic`, `asgs`, `power`, `group`, `network`,
+`traffic`, `refused` (a step and the error it meets) and `expect` (`peerings`, `routes`, `power`, `flows`, `names`, `traffic`,
 `resources`, `parts`). A name without a dot is completed as the guest's search list does. A flow is
 `from -> to|to.public|address protocol [port]`; what is expected of it is a drop, `delivered`, or
 `{delivered: machine, ttl: 63, back: 64}`: the ttl with which it came there, and with which its answer came back.
@@ -19,7 +19,7 @@ import yaml
 from azlan.contract.world import Nic, RouteGroup
 from client import ArmClient, ArmFailure
 from kit import Cloud
-from network import NICS, PUBLIC_IPS, TABLES, VNETS, template
+from network import APPLICATION_GROUPS, NICS, PUBLIC_IPS, TABLES, VNETS, template
 from network import route as route_properties
 from network import rule as rule_properties
 from probing import Fate, Guest, Traffic
@@ -81,6 +81,10 @@ class Scenario:
     async def _do_peer(self, given: dict[str, Any]) -> None:
         flags = {flag: given.get(flag, flag == "allowVirtualNetworkAccess") for flag in PEERING_FLAGS}
         remote = {"id": self.arm.id(f"{VNETS}/{given['to']}")}
+        linked = given.get("subnets")
+        if linked:
+            names = {"localSubnetNames": linked["local"], "remoteSubnetNames": linked["remote"]}
+            flags |= {"peerCompleteVnets": False, **names}
         body = {"properties": {"remoteVirtualNetwork": remote, **flags}}
         await self.arm.put(self._half(given["from"], given["to"]), body)
 
@@ -122,7 +126,7 @@ class Scenario:
         if given.get("delete"):
             await self.arm.delete(path)
         else:
-            await self.arm.put(path, {"properties": rule_properties(given)})
+            await self.arm.put(path, {"properties": rule_properties(given, self.arm.id)})
 
     async def _do_route(self, given: dict[str, Any]) -> None:
         path = f"{TABLES}/{given['table']}/routes/{given['name']}"
@@ -145,6 +149,15 @@ class Scenario:
         path = f"{NICS}/{given['machine']}-nic"
         document = await self.arm.get(path)
         document["properties"]["enableIPForwarding"] = given["forwarding"]
+        await self.arm.put(path, document)
+
+    async def _do_asgs(self, given: dict[str, Any]) -> None:
+        """Which application security groups a machine is in."""
+        path = f"{NICS}/{given['machine']}-nic"
+        document = await self.arm.get(path)
+        groups = [{"id": self.arm.id(f"{APPLICATION_GROUPS}/{group}")} for group in given["asgs"]]
+        for config in document["properties"]["ipConfigurations"]:
+            config["properties"]["applicationSecurityGroups"] = groups
         await self.arm.put(path, document)
 
     async def _do_power(self, given: dict[str, Any]) -> None:

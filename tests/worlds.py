@@ -61,6 +61,7 @@ def key(kind: str, name: object) -> Key:
 
 VNETS = tuple(key("virtualnetworks", f"v{i}") for i in range(4))
 GROUPS = tuple(key("networksecuritygroups", f"g{i}") for i in range(3))
+APPLICATION_GROUPS = tuple(key("applicationsecuritygroups", f"a{i}") for i in range(3))
 TABLES = tuple(key("routetables", f"t{i}") for i in range(2))
 PUBLICS = tuple(key("publicipaddresses", f"p{i}") for i in range(len(PUBLIC)))
 NICS = tuple(key("networkinterfaces", f"n{i}") for i in range(10))
@@ -162,15 +163,22 @@ class Maker:
                 if {one, other} not in pairs or self.often(0.1):
                     continue
                 stale = other not in spaces or self.often(0.1)
+                there = (self.random.choice(SPACES),) if stale else spaces[other]
+                local = None
+                if self.often(0.2):
+                    mine = [fact.id for fact in owners[one] if isinstance(fact, facts.Subnet)]
+                    local = tuple(self.random.sample(mine, self.random.randint(1, len(mine))))
+                    there = tuple(self.random.sample(subnets_of(there[0]), self.random.randint(1, 2)))
                 half = facts.Peering(
                     f"{one}/virtualnetworkpeerings/to-{other[-2:]}",
                     one,
                     other,
                     self.random.choice(states),
-                    (self.random.choice(SPACES),) if stale else spaces[other],
+                    there,
                     access=self.often(0.7),
                     forwarded=self.often(0.5),
                     global_=self.often(0.3),
+                    local_subnets=local,
                 )
                 owners[one] = (*owners[one], half)
 
@@ -200,6 +208,11 @@ class Maker:
         configs = [facts.IpConfig(f"{NICS[number]}/c0", str(host))]
         if self.often(0.3):
             configs.append(facts.IpConfig(f"{NICS[number]}/c1", str(host + 10)))
+        if self.often(0.4):
+            joined = tuple(self.random.sample(APPLICATION_GROUPS, k=self.random.randint(1, 2)))
+            configs = [replace(config, application_groups=joined) for config in configs]
+        if self.wild and self.often(0.1):  # one of them alone, as Azure had it before 2020
+            configs[-1] = replace(configs[-1], application_groups=(self.random.choice(APPLICATION_GROUPS),))
         return facts.Nic(
             NICS[number],
             "missing" if self.wild and self.often(0.05) else subnet.id,
@@ -217,6 +230,8 @@ class Maker:
     def rule(self, priority: int, known: list[str]) -> facts.Rule:
         def end() -> tuple[str, ...]:
             choices = (self.random.choice(TAGS), self.random.choice(SPACES), self.address(known))
+            if self.often(0.25):  # instead of addresses, never beside them
+                return tuple(self.random.sample(APPLICATION_GROUPS, k=self.random.randint(1, 2)))
             some = self.random.sample(choices, k=self.random.randint(1, 2))
             if self.often(0.15):  # more than stand in a rule's own entry
                 parts = [part for space in self.random.sample(SPACES, k=2) for part in subnets_of(space)]

@@ -28,6 +28,7 @@ IMAGE = {
 NETWORK = "Microsoft.Network"
 VNETS = f"{NETWORK}/virtualNetworks"
 GROUPS = f"{NETWORK}/networkSecurityGroups"
+ASGS = f"{NETWORK}/applicationSecurityGroups"
 ROUTES = f"{NETWORK}/routeTables"
 NICS = f"{NETWORK}/networkInterfaces"
 ADDRESSES = f"{NETWORK}/publicIPAddresses"
@@ -89,6 +90,10 @@ def security_group(**rules: Json) -> Json:
         "location": LOCATION,
         "properties": {"securityRules": [{"name": name, **given} for name, given in rules.items()]},
     }
+
+
+def application_group() -> Json:
+    return {"location": LOCATION, "properties": {}}
 
 
 def route_table(**routes: str) -> Json:
@@ -163,6 +168,7 @@ TEMPLATE: Json = {
 ESTATE: tuple[tuple[str, Json], ...] = (
     (f"{GROUPS}/nsg-1", security_group(ssh=rule(1000))),
     (f"{GROUPS}/nsg-free", security_group()),
+    (f"{ASGS}/asg-1", application_group()),
     (f"{ROUTES}/routes-1", route_table(default="0.0.0.0/0")),
     (
         f"{VNETS}/vnet-1",

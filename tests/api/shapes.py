@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from api.estate import (
     ADDRESSES,
+    ASGS,
     ASSIGNMENTS,
     BASTIONS,
     DEFINITIONS,
@@ -22,11 +23,13 @@ from api.estate import (
     VMS,
     VNETS,
     address,
+    application_group,
     bastion,
     deployment,
     disk,
     half,
     nic,
+    ref,
     route,
     route_table,
     security_group,
@@ -64,6 +67,7 @@ spaces = st.lists(
 )  # fmt: skip
 subnet_names = st.sampled_from(("a", "b", "AzureBastionSubnet"))
 ends = st.sampled_from(("nsg", "none"))
+application_groups = st.sampled_from(([], [], [ref(f"{ASGS}/s0")], [ref(f"{ASGS}/s1")]))
 
 
 @st.composite
@@ -101,6 +105,10 @@ def _rule(draw: st.DrawFn) -> tuple[str, Json]:
     body = security_rule(
         draw(st.sampled_from((100, 200, 4096))), destinationPortRange=draw(st.sampled_from(("22", "1-65535", "*")))
     )
+    for side in ("source", "destination"):
+        if joined := draw(application_groups):
+            del body["properties"][f"{side}AddressPrefix"]
+            body["properties"][f"{side}ApplicationSecurityGroups"] = joined
     return f"{GROUPS}/g{where}/securityRules/{name}", body
 
 
@@ -111,7 +119,9 @@ def _interface(draw: st.DrawFn) -> tuple[str, Json]:
     more: Json = {}
     if draw(st.booleans()):
         more["networkSecurityGroup"] = {"id": f"@/{GROUPS}/g{draw(st.integers(0, 1))}"}
-    return f"{NICS}/n{draw(st.integers(0, 2))}", nic(at, public, **more)
+    body = nic(at, public, **more)
+    body["properties"]["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = draw(application_groups)
+    return f"{NICS}/n{draw(st.integers(0, 2))}", body
 
 
 @st.composite
@@ -159,6 +169,7 @@ SHAPES: dict[str, st.SearchStrategy[tuple[str, Json]]] = {
     f"{VNETS}/virtualNetworkPeerings": _peering(),
     GROUPS: _fixed(f"{GROUPS}/g{{}}", security_group(), security_group(r0=security_rule(100), r1=security_rule(101))),
     f"{GROUPS}/securityRules": _rule(),
+    ASGS: _fixed(f"{ASGS}/s{{}}", application_group(), {**application_group(), "tags": {"a": "b"}}),
     ROUTES: _fixed(f"{ROUTES}/t0", route_table(), route_table(x0="0.0.0.0/0", x1="10.9.0.0/16")),
     f"{ROUTES}/routes": _fixed(
         f"{ROUTES}/t0/routes/x{{}}",

@@ -12,6 +12,7 @@ from typing import Any
 
 from api.estate import (
     ADDRESSES,
+    ASGS,
     ASSIGNMENTS,
     BASTIONS,
     DEFINITIONS,
@@ -42,6 +43,7 @@ EXAMPLES = {
     f"{VNETS}/virtualNetworkPeerings": f"{VNETS}/vnet-1/virtualNetworkPeerings/to-2",
     GROUPS: f"{GROUPS}/nsg-1",
     f"{GROUPS}/securityRules": f"{GROUPS}/nsg-1/securityRules/ssh",
+    ASGS: f"{ASGS}/asg-1",
     ROUTES: f"{ROUTES}/routes-1",
     f"{ROUTES}/routes": f"{ROUTES}/routes-1/routes/default",
     NICS: f"{NICS}/nic-1",

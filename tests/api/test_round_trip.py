@@ -14,6 +14,7 @@ import pytest
 
 from api.estate import (
     ADDRESSES,
+    ASGS,
     ASSIGNMENTS,
     BASTIONS,
     DEFINITIONS,
@@ -27,6 +28,7 @@ from api.estate import (
     VMS,
     VNETS,
     address,
+    application_group,
     bastion,
     deployment,
     disk,
@@ -93,6 +95,7 @@ SAMPLES: dict[str, Sample] = {
         listed_at=f"{GROUPS}/nsg-1/securityRules",
         tracked=False,
     ),
+    ASGS: Sample(f"{ASGS}/sample", application_group(), TAGS, TAGGED, ASGS),
     ROUTES: Sample(f"{ROUTES}/sample", route_table(lan="10.9.0.0/16"), TAGS, TAGGED, ROUTES),
     f"{ROUTES}/routes": Sample(
         f"{ROUTES}/routes-1/routes/sample",

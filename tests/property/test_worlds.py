@@ -28,6 +28,7 @@ def compiled(owners: Owners) -> World:
 
 def test_two_hundred_networks_hold_everything_that_can_meet() -> None:
     peerings, hops, protocols, gates, sizes, spaces = set(), set(), set(), set(), set(), set()
+    named: set[bool] = set()
     flows: set[int] = set()
     for number in range(200):
         network = Network(number, wild=number % 2 == 1)
@@ -38,6 +39,8 @@ def test_two_hundred_networks_hold_everything_that_can_meet() -> None:
         rules = [rule for f in every if isinstance(f, facts.SecurityGroup) for rule in f.rules]
         protocols |= {rule.protocol.lower() for rule in rules}
         sizes |= {"long set" for rule in rules if len(rule.sources) > 2}
+        members = {g for f in every if isinstance(f, facts.Nic) for c in f.ip_configs for g in c.application_groups}
+        named |= {end in members for rule in rules for end in rule.sources if "applicationsecuritygroups" in end}
         sizes |= {"many ranges" for rule in rules if len(rule.destination_ports) > 4}
         subnets = {f.id: f for f in every if isinstance(f, facts.Subnet)}
         for nic in (f for f in every if isinstance(f, facts.Nic) and f.subnet in subnets):
@@ -50,6 +53,7 @@ def test_two_hundred_networks_hold_everything_that_can_meet() -> None:
     assert protocols == {"*", "tcp", "udp", "icmp", "esp", "ah"}
     assert gates == set(product((True, False), repeat=3))
     assert (sizes, spaces) == ({"long set", "many ranges"}, {True, False})
+    assert named == {True, False}
     assert flows == {1, 4, 6, 17, 47, 50, 51}
 
 

@@ -1,4 +1,7 @@
-"""Azure's physical regions, as `az account list-locations` printed them in 2024 (names, pairs, places, zones)."""
+"""Azure's physical regions, as `az account list-locations` printed them in 2024 (names, pairs, places, zones).
+
+The last two are those of early access, which only some subscriptions are shown.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,8 @@ switzerlandwest|Switzerland West|Switzerland|Europe|Other|46.204391|6.143158|Gen
 ukwest|UK West|United Kingdom|Europe|Other|53.427|-3.084|Cardiff|uksouth|0
 uaecentral|UAE Central|UAE|Middle East|Other|24.466667|54.366669|Abu Dhabi|uaenorth|0
 brazilsoutheast|Brazil Southeast|Brazil|South America|Other|-22.90278|-43.2075|Rio|brazilsouth|0
+centraluseuap|Central US EUAP|United States|US|Other|41.5908|-93.6208|Iowa|eastus2euap|0
+eastus2euap|East US 2 EUAP|United States|US|Other|36.6681|-78.3889|Virginia|centraluseuap|0
 """
 
 

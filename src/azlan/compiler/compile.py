@@ -14,7 +14,7 @@ from immutables import Map
 
 from azlan.compiler.index import FactIndex, Touched
 from azlan.compiler.routes import group_id, route_group, vnet_key
-from azlan.compiler.security import classify, rule_set
+from azlan.compiler.security import classify, rule_set, rules_id
 from azlan.compiler.translation import machine_part, nic_part, vnet_part
 from azlan.contract import facts, world
 from azlan.contract.facts import Facts, Key
@@ -41,6 +41,10 @@ class Compiler:
         self._lineage = Lineage()
         self._groups_of: dict[Key, tuple[PartKey, ...]] = {}
         """VNet → its route groups."""
+        self._rules_of: dict[Key, tuple[PartKey, ...]] = {}
+        """Network security group → its rule sets."""
+        self._names: dict[Key, frozenset[Key]] = {}
+        """Network security group → the application security groups whose members its rule sets hold."""
         self._nics_of: dict[Key, tuple[PartKey, ...]] = {}
         """Subnet → its NICs, sorted."""
         self._subnet_of: dict[Key, Key] = {}
@@ -85,7 +89,7 @@ class Compiler:
             if self._named(vnet, parts) != named[vnet]:
                 touched.owners.update(index.claimants(vnet))
         for key in touched.rules:
-            parts.put(f"rules:{key}", rule_set(index.groups[key]) if key in index.groups else None)
+            self._compile_rules(key, touched, parts)
         for key in touched.machines:
             parts.put(f"machine:{key}", machine_part(index.machines[key]) if key in index.machines else None)
         self._compile_nics(touched, parts)
@@ -107,16 +111,36 @@ class Compiler:
     def _compile_routes(self, vnet: Key, parts: Draft[AnyPart]) -> None:
         index = self._index
         space = index.spaces.get(vnet)
-        tables = index.tables_in(vnet) if space else []
-        keys = tuple(f"routes:{group_id(vnet, table)}" for table in tables)
+        groups = index.groups_in(vnet) if space else []
+        keys = tuple(f"routes:{group_id(vnet, table, closed)}" for table, closed in groups)
         for gone in set(self._groups_of.pop(vnet, ())).difference(keys):
             parts.put(gone, None)
         if space is None:
             return
         self._groups_of[vnet] = keys
         peers = index.peers(vnet)
-        for key, table in zip(keys, tables, strict=True):
-            parts.put(key, route_group(space, peers, table, index.tables.get(table) if table else None))
+        for key, (table, closed) in zip(keys, groups, strict=True):
+            parts.put(key, route_group(space, peers, table, index.tables.get(table) if table else None, closed))
+
+    def _compile_rules(self, key: Key, touched: Touched, parts: Draft[AnyPart]) -> None:
+        """A group's rule set, or those for the VNets it guards. Its own claim names them, and those of the NICs that
+        stand in them for an application security group."""
+        index = self._index
+        group = index.groups.get(key)
+        named = index.named_by.get(key, frozenset())
+        made: list[PartKey] = []
+        for vnet in index.vnets_behind(key) if named else (None,) if group else ():
+            members = {name: index.addresses_in(name, vnet) for name in named} if vnet else {}
+            made.append(f"rules:{rules_id(key, vnet)}")
+            parts.put(made[-1], rule_set(index.groups[key], vnet, members))
+        known, once = self._rules_of.pop(key, ()), self._names.pop(key, frozenset())
+        for gone in set(known).difference(made):
+            parts.put(gone, None)
+        if group is not None:
+            self._rules_of[key], self._names[key] = tuple(made), named
+        if (known, once) != (tuple(made), named):
+            touched.owners.update(index.owners_of_members(named | once))
+            touched.owners.update(index.owners_of_group(key))
 
     def _compile_nics(self, touched: Touched, parts: Draft[AnyPart]) -> None:
         came: defaultdict[Key, list[PartKey]] = defaultdict(list)
@@ -141,12 +165,14 @@ class Compiler:
             self._nics_of[subnet] = tuple(sorted(keys + came[subnet]))
 
     def _nic(self, key: Key) -> world.Nic | None:
-        nic = self._index.nics.get(key)
-        subnet = self._index.subnets.get(nic.subnet) if nic else None
-        if nic is None or subnet is None or subnet.vnet not in self._index.spaces:
+        index = self._index
+        nic = index.nics.get(key)
+        subnet = index.subnets.get(nic.subnet) if nic else None
+        if nic is None or subnet is None or subnet.vnet not in index.spaces:
             return None
-        routes = f"routes:{group_id(subnet.vnet, subnet.route_table)}"
-        return nic_part(nic, subnet, self._index.publics, routes)
+        routes = f"routes:{group_id(subnet.vnet, subnet.route_table, index.closed(subnet))}"
+        gates = (index.rules_key(nic.security_group, subnet.vnet), index.rules_key(subnet.security_group, subnet.vnet))
+        return nic_part(nic, subnet, index.publics, routes, gates)
 
     # Claims
 
@@ -183,8 +209,9 @@ class Compiler:
                     keys += [f"nic:{nic}" for nic in sorted(self._index.nics_with.get(fact.id, ()))]
                 case facts.Nic():
                     keys.append(f"nic:{fact.id}")
+                    keys += self._index.rules_naming(fact.id) if keys[-1] in parts else ()
                 case facts.SecurityGroup():
-                    keys.append(f"rules:{fact.id}")
+                    keys += self._rules_of.get(fact.id, ())
                 case facts.Machine():
                     keys.append(f"machine:{fact.id}")
         for vnet in vnets:

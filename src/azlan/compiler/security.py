@@ -7,10 +7,11 @@ peering change "the definition of the VirtualNetwork service tag" and nothing el
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 from operator import attrgetter
+from types import MappingProxyType
 
 from azlan.base.nets import network
 from azlan.compiler.routes import is_prefix
@@ -56,9 +57,24 @@ _EVERYWHERE: dict[str, int] = {
 _INTERNET = int(Tag.INTERNET)
 
 
-def address_set(entries: Iterable[str]) -> AddressSet:
-    """Rule addresses → AddressSet. Other service tags and application security groups match nothing: Azlan has no
-    service behind the former, and no fact names the members of the latter."""
+Members = Mapping[facts.Key, Sequence[str]]
+"""Application security group → its members' addresses in one VNet."""
+_NOBODY: Members = MappingProxyType({})
+
+
+def application_groups(group: facts.SecurityGroup) -> frozenset[facts.Key]:
+    """The application security groups that a network security group's rules name."""
+    return frozenset(
+        entry
+        for rule in group.rules
+        for entry in (*rule.sources, *rule.destinations)
+        if entry.startswith("/")  # a key, as no prefix or service tag does
+    )
+
+
+def address_set(entries: Iterable[str], members: Members = _NOBODY) -> AddressSet:
+    """Rule addresses → AddressSet. An application security group is its members' addresses. Other service tags match
+    nothing: Azlan has no service behind them."""
     prefixes: dict[str, None] = {}
     tags = 0
     for entry in entries:
@@ -67,6 +83,8 @@ def address_set(entries: Iterable[str]) -> AddressSet:
             prefixes.update(dict.fromkeys(_ANYWHERE))
         elif tag is not None:
             tags |= tag
+        elif entry.startswith("/"):
+            prefixes.update((str(ip_network(address)), None) for address in members.get(entry, ()))
         else:
             try:
                 prefixes[str(ip_network(entry, strict=False))] = None
@@ -79,28 +97,33 @@ def _ports(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     return () if _ANY_PORT in ranges else ranges
 
 
-def security_rule(rule: facts.Rule) -> SecurityRule:
+def security_rule(rule: facts.Rule, members: Members = _NOBODY) -> SecurityRule:
     return SecurityRule(
         name=rule.name,
         priority=rule.priority,
         allow=rule.allow,
         protocol=_PROTOCOLS[rule.protocol.lower()],
-        sources=address_set(rule.sources),
-        destinations=address_set(rule.destinations),
+        sources=address_set(rule.sources, members),
+        destinations=address_set(rule.destinations, members),
         source_ports=_ports(rule.source_ports),
         destination_ports=_ports(rule.destination_ports),
         default=rule.default,
     )
 
 
-def rule_set(group: facts.SecurityGroup) -> RuleSet:
-    """A network security group, each direction in the order of its priorities."""
+def rule_set(group: facts.SecurityGroup, vnet: facts.Key | None = None, members: Members = _NOBODY) -> RuleSet:
+    """A network security group, each direction in the order of its priorities; with `vnet`, as it guards that VNet."""
     ranked = sorted(group.rules, key=lambda rule: rule.priority)
     return RuleSet(
-        id=group.id,
-        inbound=tuple(security_rule(rule) for rule in ranked if rule.direction == "Inbound"),
-        outbound=tuple(security_rule(rule) for rule in ranked if rule.direction == "Outbound"),
+        id=rules_id(group.id, vnet),
+        inbound=tuple(security_rule(rule, members) for rule in ranked if rule.direction == "Inbound"),
+        outbound=tuple(security_rule(rule, members) for rule in ranked if rule.direction == "Outbound"),
     )
+
+
+def rules_id(group: facts.Key, vnet: facts.Key | None) -> str:
+    """Id of a group's rule set: of its own, or as it guards a VNet."""
+    return f"{group}|{vnet}" if vnet else group
 
 
 def user_route_prefixes(tables: Iterable[facts.RouteTable]) -> list[str]:

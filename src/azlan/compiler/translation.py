@@ -38,9 +38,13 @@ def _address(config: facts.IpConfig, publics: Mapping[Key, facts.PublicAddress])
 
 
 def nic_part(
-    nic: facts.Nic, subnet: facts.Subnet, publics: Mapping[Key, facts.PublicAddress], routes: world.PartKey
+    nic: facts.Nic,
+    subnet: facts.Subnet,
+    publics: Mapping[Key, facts.PublicAddress],
+    routes: world.PartKey,
+    gates: tuple[world.PartKey | None, world.PartKey | None],
 ) -> world.Nic | None:
-    """The NIC's part; None where it has no address in its subnet."""
+    """The NIC's part; None where it has no address in its subnet. `gates`: the rules of the NIC and of the subnet."""
     found = _prefix_and_gateway(subnet, nic.ip_configs[0].address) if nic.ip_configs else None
     if found is None:
         return None
@@ -53,8 +57,8 @@ def nic_part(
         prefix_length=found[0],
         gateway=found[1],
         routes=routes,
-        nic_rules=f"rules:{nic.security_group}" if nic.security_group else None,
-        subnet_rules=f"rules:{subnet.security_group}" if subnet.security_group else None,
+        nic_rules=gates[0],
+        subnet_rules=gates[1],
         forwarding=nic.forwarding,
         default_outbound=subnet.default_outbound,
         machine=f"machine:{nic.machine}" if nic.machine else None,

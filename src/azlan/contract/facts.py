@@ -71,6 +71,8 @@ class IpConfig:
     id: Key
     address: str
     public_address: Key | None = None
+    application_groups: tuple[Key, ...] = ()
+    """The application security groups that it is a member of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class Vnet(Part, frozen=True, kw_only=True, tag="vnet"):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An effective route. `vnet` is set for VNET_LOCAL, PEER and GLOBAL_PEER: the VNet part whose NICs answer there.
+    """An effective route. `vnet` is set for VNET_LOCAL, PEER and GLOBAL_PEER: the VNet part whose NICs answer there. It is
+    not set where a peering links other subnets than those of the route's group: nobody answers.
 
     For APPLIANCE, `address` is the next hop's and `vnet` the VNet in which that address is a NIC's.
     """
@@ -95,7 +96,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RouteGroup(Part, frozen=True, kw_only=True, tag="routes"):
-    """The routes of (VNet, route table). `id` is `{vnet key}|{route table key or empty}`. At most one active route a prefix."""
+    """The routes of (VNet, route table). `id` is `{vnet key}|{route table key or empty}`, and `|{peering key}` for each
+    peering that links other subnets of the VNet than these. At most one active route a prefix."""
 
     vnet: PartKey
     routes: tuple[Route, ...]
@@ -126,7 +128,11 @@ class SecurityRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class RuleSet(Part, frozen=True, kw_only=True, tag="rules"):
-    """A network security group: rules by direction, in the order they are evaluated; the first match decides."""
+    """A network security group: rules by direction, in the order they are evaluated; the first match decides.
+
+    One that names application security groups is a part for each VNet it guards, as these are their members there:
+    its `id` is then `{group key}|{vnet key}`.
+    """
 
     inbound: tuple[SecurityRule, ...]
     outbound: tuple[SecurityRule, ...]
@@ -196,6 +202,11 @@ AnyPart = Vnet | RouteGroup | RuleSet | Nic | Machine
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder: msgspec.msgpack.Decoder[AnyPart] = msgspec.msgpack.Decoder(AnyPart)
+
+
+def security_group_of(rules: PartKey) -> Key:
+    """Key of the network security group behind a rule set."""
+    return rules.partition(":")[2].partition("|")[0]
 
 
 def part_key(part: AnyPart) -> PartKey:

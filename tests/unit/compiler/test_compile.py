@@ -10,7 +10,7 @@ import pytest
 from azlan.compiler.compile import Compiler
 from azlan.contract import facts
 from azlan.contract.facts import Fact, Facts, PeeringState
-from azlan.contract.world import NextHop, RouteGroup, Tag, Vnet, World
+from azlan.contract.world import NextHop, Nic, RouteGroup, RuleSet, Tag, Vnet, World
 from worlds import default_rules
 
 CONNECTED, INITIATED = PeeringState.CONNECTED, PeeringState.INITIATED
@@ -108,6 +108,37 @@ def test_a_half_whose_other_half_is_gone_does_nothing() -> None:
     world = cloud.put(b=vnet("b", "10.1.0.0/16"))
     assert "10.1.0.0/16" not in hops(world, "routes:/a|")
     assert "10.1.0.0/16" not in hops(cloud.put(b=None), "routes:/a|")
+
+
+def test_subnets_that_are_not_linked_have_routes_of_their_own() -> None:
+    cloud = Cloud()
+    peered(cloud)
+    cloud.put(n=nic("n", "a", "10.0.0.4"))
+    back = facts.Subnet("/a/back", "/a", ("10.0.16.0/20",))
+    other = facts.Nic("/o", "/a/back", "00:0d:3a:00:00:02", (facts.IpConfig("/o/c", "10.0.16.4"),), machine="/m")
+    cloud.put(o=other)
+
+    def groups(*linked: str) -> tuple[str, str]:
+        local = tuple(f"/a/{name}" for name in linked) or None
+        link = replace(half("a", "b", "10.1.0.0/20"), local_subnets=local)
+        world = cloud.put(a=(*vnet("a", "10.0.0.0/16", link), back))
+        n, o = world.parts["nic:/n"], world.parts["nic:/o"]
+        assert isinstance(n, Nic)
+        assert isinstance(o, Nic)
+        named = {key for key in world.parts if key.startswith("routes:/a|")}
+        assert named == {n.routes, o.routes}, "none is left over"
+        assert named <= set(world.claims["/a"])
+        assert named <= set(world.claims["/b"])
+        assert hops(world, o.routes)["10.1.0.0/20"] is NextHop.PEER
+        whole = Compiler().compile(facts.Facts(cloud.revision, dict(cloud.owners)))
+        assert dict(whole.parts) == dict(world.parts)
+        return n.routes, o.routes
+
+    assert groups() == ("routes:/a|", "routes:/a|")
+    assert groups("s") == ("routes:/a|", "routes:/a||/a/to-b")
+    assert groups("back") == ("routes:/a||/a/to-b", "routes:/a|")
+    assert groups("back", "s") == ("routes:/a|", "routes:/a|")
+    assert "routes:/a||/a/to-b" not in cloud.put(a=(*vnet("a", "10.0.0.0/16"), back)).parts
 
 
 @pytest.mark.parametrize("nics", [10, 1000, 5000])
@@ -271,3 +302,80 @@ def test_a_run_that_failed_is_made_good_by_the_next() -> None:
         cloud.put(c=broken)
     world = cloud.put(c=vnet("c", "10.2.0.0/16"))
     assert set(world.parts) == {"vnet:/a", "vnet:/b", "vnet:/c", "routes:/a|", "routes:/b|", "routes:/c|"}
+
+
+def allow(name: str, source: str, priority: int = 100) -> facts.SecurityGroup:
+    """A group that lets an application security group in."""
+    any_port = ((0, 65535),)
+    rule = facts.Rule("r", priority, "Inbound", True, "*", (source,), ("*",), any_port, any_port)
+    return facts.SecurityGroup(name, (rule, *default_rules()))
+
+
+def member(name: str, network: str, address: str, *groups: str) -> facts.Nic:
+    given = nic(name, network, address)
+    return replace(given, ip_configs=(replace(given.ip_configs[0], application_groups=groups),))
+
+
+def sources(world: World, key: str) -> tuple[str, ...]:
+    part = world.parts[key]
+    assert isinstance(part, RuleSet)
+    return part.inbound[0].sources.prefixes
+
+
+def test_an_application_group_is_its_members_in_the_vnet_that_is_guarded() -> None:
+    cloud = Cloud()
+    world = cloud.put(
+        a=vnet("a", "10.0.0.0/16", security_group="/g"),
+        b=vnet("b", "10.1.0.0/16", security_group="/g"),
+        g=allow("/g", "/web"),
+        n1=member("n1", "a", "10.0.0.4", "/web"),
+        n2=member("n2", "b", "10.1.0.4", "/web"),
+        n3=member("n3", "a", "10.0.0.5", "/db"),
+        n4=member("n4", "a", "10.0.0.6"),
+    )
+    assert sources(world, "rules:/g|/a") == ("10.0.0.4/32",)
+    assert sources(world, "rules:/g|/b") == ("10.1.0.4/32",)
+    assert "rules:/g" not in world.parts
+    assert world.parts["nic:/n4"].subnet_rules == "rules:/g|/a"  # type: ignore[union-attr]
+    assert world.claims["/g"] == ("rules:/g|/a", "rules:/g|/b")
+    assert world.claims["/n1"] == ("nic:/n1", "rules:/g|/a")
+    assert world.claims["/n3"] == ("nic:/n3",)
+
+
+def test_only_the_configurations_that_are_members_count() -> None:
+    cloud = Cloud()
+    two = member("n", "a", "10.0.0.4", "/web")
+    two = replace(two, ip_configs=(*two.ip_configs, facts.IpConfig("/n/d", "10.0.0.9")))
+    world = cloud.put(a=vnet("a", "10.0.0.0/16", security_group="/g"), g=allow("/g", "/web"), n=two)
+    assert sources(world, "rules:/g|/a") == ("10.0.0.4/32",)
+
+
+def test_joining_and_leaving_compile_the_rules_that_name_the_group_and_nobody_elses_nic() -> None:
+    cloud = Cloud()
+    many = {f"n{i}": member(f"n{i}", "a", f"10.0.1.{i}") for i in range(1, 30)}
+    cloud.put(a=vnet("a", "10.0.0.0/16", security_group="/g"), g=allow("/g", "/web"), other=allow("/other", "/db"))
+    cloud.put(**many)
+    assert sources(cloud.world, "rules:/g|/a") == ()
+    world = cloud.put(n5=member("n5", "a", "10.0.1.5", "/web"))
+    assert cloud.compiler.compiled_parts == 2
+    assert sources(world, "rules:/g|/a") == ("10.0.1.5/32",)
+    assert world.claims["/n5"] == ("nic:/n5", "rules:/g|/a")
+    world = cloud.put(n5=member("n5", "a", "10.0.1.5"))
+    assert sources(world, "rules:/g|/a") == ()
+    assert world.claims["/n5"] == ("nic:/n5",)
+
+
+def test_gates_follow_a_group_that_begins_and_ceases_to_name_application_groups() -> None:
+    cloud = Cloud()
+    guarded = replace(member("n", "a", "10.0.0.4", "/web"), security_group="/g")
+    world = cloud.put(a=vnet("a", "10.0.0.0/16"), b=vnet("b", "10.1.0.0/16"), g=allow("/g", "10.9.0.0/24"), n=guarded)
+    assert world.parts["nic:/n"].nic_rules == "rules:/g"  # type: ignore[union-attr]
+    world = cloud.put(g=allow("/g", "/web"))
+    assert world.parts["nic:/n"].nic_rules == "rules:/g|/a"  # type: ignore[union-attr]
+    assert sources(world, "rules:/g|/a") == ("10.0.0.4/32",)
+    assert {key for key in world.parts if key.startswith("rules:")} == {"rules:/g|/a"}
+    world = cloud.put(n=replace(guarded, subnet="/b/s", ip_configs=(facts.IpConfig("/n/c", "10.1.0.4"),)))
+    assert {key for key in world.parts if key.startswith("rules:")} == {"rules:/g|/b"}
+    world = cloud.put(g=allow("/g", "10.9.0.0/24"))
+    assert world.parts["nic:/n"].nic_rules == "rules:/g"  # type: ignore[union-attr]
+    assert {key for key in world.parts if key.startswith("rules:")} == {"rules:/g"}

@@ -9,6 +9,7 @@ import pytest
 from azlan.compiler.translation import machine_part, nic_part, vnet_part
 from azlan.contract import facts, world
 
+GATES = ("rules:/g1", "rules:/g2")
 SUBNET = facts.Subnet("/v/s", "/v", ("10.0.1.0/24", "10.0.2.64/26", "fd00:1::/64"), "/g2", None, False)
 
 
@@ -19,7 +20,7 @@ def nic(*addresses: str, public: str | None = None) -> facts.Nic:
 
 def test_a_nic() -> None:
     publics = {"/p": facts.PublicAddress("/p", "203.0.113.1", 10)}
-    assert nic_part(nic("10.0.1.4", "10.0.1.5", public="/p"), SUBNET, publics, "routes:/v|") == world.Nic(
+    assert nic_part(nic("10.0.1.4", "10.0.1.5", public="/p"), SUBNET, publics, "routes:/v|", GATES) == world.Nic(
         id="/n",
         vnet="vnet:/v",
         subnet="/v/s",
@@ -45,18 +46,18 @@ def test_a_nic() -> None:
     [("10.0.1.4", 24, "10.0.1.1"), ("10.0.2.68", 26, "10.0.2.65"), ("fd00:1::4", 64, "fe80::1234:5678:9abc")],
 )
 def test_gateway_and_length_are_those_of_the_prefix_around_the_address(ip: str, length: int, gateway: str) -> None:
-    part = nic_part(nic(ip), SUBNET, {}, "routes:/v|")
+    part = nic_part(nic(ip), SUBNET, {}, "routes:/v|", GATES)
     assert part is not None
     assert (part.prefix_length, part.gateway) == (length, gateway)
 
 
 def test_no_part_without_an_address_in_the_subnet() -> None:
-    assert nic_part(nic(), SUBNET, {}, "routes:/v|") is None
-    assert nic_part(nic("10.0.3.4"), SUBNET, {}, "routes:/v|") is None
+    assert nic_part(nic(), SUBNET, {}, "routes:/v|", GATES) is None
+    assert nic_part(nic("10.0.3.4"), SUBNET, {}, "routes:/v|", GATES) is None
 
 
 def test_a_public_address_that_is_not_there_is_none() -> None:
-    part = nic_part(nic("10.0.1.4", public="/gone"), SUBNET, {}, "routes:/v|")
+    part = nic_part(nic("10.0.1.4", public="/gone"), SUBNET, {}, "routes:/v|", GATES)
     assert part is not None
     assert part.addresses[0].public is None
 
@@ -92,7 +93,7 @@ def test_a_machine_keeps_everything_it_was_given() -> None:
 
 def test_names_and_whom_guests_ask_for_them() -> None:
     labelled = replace(nic("10.0.1.4"), dns_servers=("10.0.0.9",), dns_label="db")
-    part = nic_part(labelled, SUBNET, {}, "routes:/v|")
+    part = nic_part(labelled, SUBNET, {}, "routes:/v|", GATES)
     assert part is not None
     assert (part.dns_servers, part.dns_label) == (("10.0.0.9",), "db")
     space = facts.Space("/v", ("10.0.0.0/16",), "eastus2", ("10.0.0.8",), None, "abc.ex.internal.cloudapp.net")

@@ -26,6 +26,7 @@ from azlan.contract.world import (
     TagPrefix,
     Vnet,
     World,
+    security_group_of,
 )
 from azlan.providers.network.shapes import VIRTUAL_MACHINE, invalid, items
 from azlan.providers.network.watchers import SPEAKS, named, nic_part, runs
@@ -128,7 +129,7 @@ def _route(route: Route, propagation_off: bool) -> Json:
 
 
 def _group(context: ActionContext, world: World, nic: Nic, rules: str, association: Json) -> Json:
-    key = rules.partition(":")[2]
+    key = security_group_of(rules)
     part = world.parts.get(rules)
     vnet = world.parts.get(nic.vnet)
     shown: list[Json] = []
@@ -260,4 +261,4 @@ def _merged(flat: Iterable[Range]) -> Iterator[tuple[int, int]]:
 
 def group_id(context: ActionContext, rules: str) -> str:
     """Id of the security group behind a rule set."""
-    return named(context, key_of(rules.partition(":")[2]))
+    return named(context, key_of(security_group_of(rules)))

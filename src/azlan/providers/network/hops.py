@@ -13,7 +13,7 @@ from uuid import uuid4
 from azlan.arm.resource import Json, Read, Row
 from azlan.base.nets import address
 from azlan.contract.engine import Drop, Flow, Gate, Verdict
-from azlan.contract.world import NextHop, Nic, PartKey, Route, World
+from azlan.contract.world import NextHop, Nic, PartKey, Route, World, security_group_of
 from azlan.engines.model import judge, view_of
 from azlan.providers.network.shapes import items
 from azlan.providers.network.watchers import named
@@ -184,7 +184,7 @@ def _explain(read: Read, verdict: Verdict, route: Route | None, here: Hop, there
 
 
 def _rule(read: Read, gate: Gate) -> str:
-    group = named(read, (gate.rules or "").partition(":")[2]).rsplit("/", 1)[-1]
+    group = named(read, security_group_of(gate.rules or "")).rsplit("/", 1)[-1]
     return f"{group}/{gate.rule}"
 
 

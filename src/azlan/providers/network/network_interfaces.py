@@ -16,6 +16,7 @@ from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.base.nets import address
 from azlan.contract.facts import Fact, IpConfig, Nic
+from azlan.providers.network import memberships
 from azlan.providers.network.address_space import prefixes_of
 from azlan.providers.network.allocation import Taken, claim, fact_mac, new_mac, new_public_address, next_free, taken_in
 from azlan.providers.network.effective import effective_routes, effective_security
@@ -52,7 +53,11 @@ AZURE_DNS = "168.63.129.16"
 
 JOINED = (
     ("gatewayLoadBalancer", "loadBalancers/frontendIPConfigurations", "loadBalancers/frontendIPConfigurations/join"),
-    ("applicationSecurityGroups[]", "applicationSecurityGroups", "applicationSecurityGroups/joinIpConfiguration"),
+    (
+        f"{memberships.GROUPS}[]",
+        "applicationSecurityGroups",
+        "applicationSecurityGroups/joinIpConfiguration",
+    ),
     ("virtualNetworkTaps[]", "virtualNetworkTaps", "virtualNetworkTaps/join"),
     (
         "applicationGatewayBackendAddressPools[]",
@@ -171,6 +176,7 @@ def accept(write: Write) -> None:
     resource_guid(write)
     properties = write.properties
     configs = _check_configurations(write)
+    memberships.check_interface(write, configs)
     same_region(write, (properties.get("networkSecurityGroup") or {}).get("id"), write.location)
     for name in ("enableAcceleratedNetworking", "enableIPForwarding", "disableTcpStateTracking"):
         properties.setdefault(name, False)
@@ -380,6 +386,7 @@ def facts(row: Row, read: Read) -> Iterable[Fact]:
                 f"{row.key}/ipconfigurations/{config['name'].lower()}",
                 held[config["name"].lower()]["privateIPAddress"],
                 ref_key(config["properties"].get("publicIPAddress")),
+                tuple(filter(None, map(ref_key, items(config["properties"], memberships.GROUPS)))),
             )
             for config in ready
         ),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from ipaddress import IPv4Address
 from typing import Any, Literal
 
 from azlan.arm.resource import Json
@@ -115,6 +116,8 @@ def address_prefix(text: str) -> str:
     tag = service_tags().get(name.lower())
     if tag is not None and (not dot or region.isalnum()) and not text[0].isdigit():
         return tag + dot + region
+    if _number(text) is not None:
+        return text
     try:
         network(text)
     except ValueError:
@@ -122,6 +125,11 @@ def address_prefix(text: str) -> str:
             "SecurityRuleInvalidAddressPrefix", f"Security rule has invalid Address prefix. Value provided: {text}"
         ) from None
     return text
+
+
+def _number(text: str) -> IPv4Address | None:
+    """The address that a number stands for: Azure takes `1234` as 0.0.4.210, and keeps it as given [recorded]."""
+    return IPv4Address(int(text)) if text.isascii() and text.isdecimal() and int(text) < 1 << 32 else None
 
 
 def port_range(text: str) -> tuple[int, int]:
@@ -215,7 +223,8 @@ def fact(name: str, properties: Mapping[str, Any], *, default: bool = False) -> 
     def addresses(side: str) -> tuple[str, ...]:
         groups = [key for group in items(properties, f"{side}ApplicationSecurityGroups") if (key := ref_key(group))]
         single = properties.get(f"{side}AddressPrefix")
-        return tuple(groups or ([single] if single else items(properties, f"{side}AddressPrefixes")))
+        given = [single] if single else items(properties, f"{side}AddressPrefixes")
+        return tuple(groups or (str(_number(str(text)) or text) for text in given))
 
     def ports(side: str) -> tuple[tuple[int, int], ...]:
         single = properties.get(f"{side}PortRange")

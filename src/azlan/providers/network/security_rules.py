@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from azlan.arm.resource import Reference, ResourceType, View, Write
-from azlan.providers.network import rules
+from azlan.providers.network import memberships, rules
 from azlan.providers.network.shapes import (
     API_VERSIONS,
+    APPLICATION_GROUP,
     SECURITY_GROUP,
     Item,
     Ref,
@@ -59,6 +60,7 @@ def accept(write: Write) -> None:
     settle(write, SecurityRule)
     properties = write.properties
     rules.check(write.id, properties)
+    memberships.check_rule(write)
     siblings = items(write.parent.properties, rules.COLLECTION)
     if len(siblings) > RULES_A_GROUP:
         raise invalid(
@@ -88,7 +90,7 @@ RESOURCE = ResourceType(
     references=tuple(
         Reference(
             f"properties.{side}ApplicationSecurityGroups[].id",
-            ("Microsoft.Network/applicationSecurityGroups",),
+            (APPLICATION_GROUP,),
             permission="Microsoft.Network/applicationSecurityGroups/joinNetworkSecurityRule/action",
         )
         for side in ("source", "destination")

@@ -59,6 +59,7 @@ def test_as_az_vm_open_port_sends_it(cloud: Ledger) -> None:
         ("192.0.2.7", "192.0.2.7"),
         ("fd00::/8", "fd00::/8"),
         ("*", "*"),
+        ("1234", "1234"),
     ],
 )
 def test_addresses_in_azures_spelling(cloud: Ledger, given: str, kept: str) -> None:
