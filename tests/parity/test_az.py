@@ -411,7 +411,7 @@ async def test_roles(cloud: Served, group: str) -> None:
     )
     assert (somebody, "Reader") in [(found["principalId"], found["roleDefinitionName"]) for found in listed]
     by_name = await cloud.refused(
-        f"role assignment create --assignee somebody@azlan.test --role Reader --scope {scope}"
+        f"role assignment create --assignee somebody@azlan.localhost --role Reader --scope {scope}"
     )
     assert "--assignee-object-id" in by_name
     assert definitions[0]["roleName"] == "Reader"

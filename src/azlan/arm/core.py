@@ -55,7 +55,8 @@ class Subscription:
 class Tenant:
     id: str
     name: str = "Azlan"
-    domain: str = "azlan.test"
+    domain: str = "azlan.localhost"
+    """What `services.directory` gives user names; a client may name the tenant by it."""
 
 
 class ActionCall:

@@ -19,9 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tree_sitter import Node
 from tree_sitter_language_pack import get_parser
+from typer.testing import CliRunner
 
+from azlan.commands.cli import cli
+from azlan.commands.clouds import CommandError
 from azlan.commands.powershell import CONNECTIONS, Connect, assignments, quoted, script
 from azlan.services.identity import PUBLIC_CLIENTS
+
+from .conftest import Served
 
 PARSER = get_parser("powershell")
 ENDPOINT = "https://localhost:8443"
@@ -245,3 +250,19 @@ def test_the_grammar_sees_one_string(value: str) -> None:
     strings = [told(node) for node in below(root) if node.type == "string_literal"]
     assert strings == [quoted(value)]
     assert not [node for node in below(root) if node.type == "command"]
+
+
+def test_env_prints_it(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.start()
+    monkeypatch.setattr("azlan.commands.azure_cli.find_az", lambda: None)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    state = ["--state", str(served.config.state)]
+    result = CliRunner().invoke(cli, ["env", "pwsh", "--connect", "device-code", *state])
+    assert (result.exit_code, result.stderr) == (0, "")
+    parsed(result.stdout)
+    assert result.stdout.endswith("Connect-AzlanAccount -UseDeviceAuthentication\n")
+    assert f"$endpoint = {quoted(f'{served.config.endpoint}/')}\n" in result.stdout
+    refused = CliRunner().invoke(cli, ["env", "pwsh", "--connect", "somehow", *state])
+    assert isinstance(refused.exception, CommandError)
+    assert "service-principal, device-code, interactive, none" in refused.exception.cure
+    assert refused.stdout == ""

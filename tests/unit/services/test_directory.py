@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from azlan.services.directory import Directory, Locked
+from azlan.arm import core
+from azlan.services.directory import DOMAIN, Directory, Locked
 from azlan.services.vault import FileVault, write_private
 
 from .conftest import PASSWORD, TENANT, MemoryVault, Tenant
@@ -109,3 +110,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_private(path, b"new")
     assert (kept.read(), path.read_bytes()) == (b"old", b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_tenant_is_listed_under_the_domain_that_names_it() -> None:
+    assert core.Tenant(TENANT).domain == DOMAIN
