@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from azlan.arm import batch
 from azlan.arm.core import Core
 from azlan.arm.paths import split
 from azlan.arm.polling import JSON_TYPE, NULL, Answer, Call
@@ -77,7 +78,11 @@ class _Endpoint:
         given = _headers(scope)
         correlation = given.get("x-ms-correlation-request-id") or str(uuid4())
         try:
-            answer = await self._protocol.answer(await self._call(scope, receive, given, correlation))
+            call = await self._call(scope, receive, given, correlation)
+            if batch.is_batch(call):
+                answer = await batch.answer(call, self._protocol.answer)
+            else:
+                answer = await self._protocol.answer(call)
         except ArmError as error:
             answer = Answer(error.status, {"error": error.body}, dict(error.headers))
         except ClientDisconnect:
