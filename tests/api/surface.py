@@ -138,6 +138,7 @@ def derived(registry: Registry) -> set[str]:
             verbs.append("list")
         found |= {f"{declared.type} {verb}" for verb in verbs}
         found |= {f"{declared.type} {action.method} {name}" for name, action in declared.actions.items()}
+        found |= {f"{declared.type} GET {name}" for name in declared.elements}
     return found | {f"{compiled.route.method} {compiled.route.path}" for compiled in registry.routes}
 
 
@@ -161,6 +162,9 @@ def _of_type(registry: Registry, declared: ResourceType, arm: ArmClient) -> Iter
         what = f"{declared.type} {action.method} {name}"
         harmless = action.method == "GET"
         yield Asked(what, action.method, f"{path}/{name}", action.permission or default, path, declared, harmless)
+    for name in declared.elements:
+        right = f"{prefix}/{name}/read"
+        yield Asked(f"{declared.type} GET {name}", "GET", f"{path}/{name}", right, path, declared, harmless=True)
     for collection, scope in _collections(declared, path, arm):
         # Whoever may read no group is shown none of them; all other lists are refused where nothing may be read.
         action = None if declared.type == GROUP_TYPE else f"{prefix}/read"

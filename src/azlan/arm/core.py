@@ -204,9 +204,18 @@ class Core:
 
     def get(self, request: Request, id: ResourceId) -> Json:
         """The document of a resource. Raises ArmError."""
-        snapshot = self.store.snapshot
         declared = self.type_of(id)
-        self.authorization.check(snapshot, request.principal, f"{action_prefix(declared)}/read", str(id))
+        return self._read(request, declared, id, f"{action_prefix(declared)}/read")
+
+    def elements(self, request: Request, id: ResourceId, name: str) -> list[Json]:
+        """An array of the type's `elements`, as the document of the resource shows it. Raises ArmError."""
+        declared = self.type_of(id)
+        document = self._read(request, declared, id, f"{action_prefix(declared)}/{name}/read")
+        return list(document["properties"].get(name) or ())
+
+    def _read(self, request: Request, declared: ResourceType, id: ResourceId, permission: str) -> Json:
+        snapshot = self.store.snapshot
+        self.authorization.check(snapshot, request.principal, permission, str(id))
         self.require_surroundings(request, declared, id)
         found = self.views.any(snapshot, id, request.api_version, request.query.get("$expand", ""))
         if found is None:

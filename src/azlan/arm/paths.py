@@ -5,7 +5,7 @@ Paths are compared without case, doubled slashes are forgiven (azure-resource-ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from azlan.arm.core import unknown_type
@@ -40,7 +40,17 @@ class Page:
     rest: tuple[str, ...]
 
 
-Target = Item | Collection | Page
+@dataclass(frozen=True)
+class Elements:
+    """An array of a resource's `elements`; with `element`, what is called so in it."""
+
+    declared: ResourceType
+    id: ResourceId
+    name: str
+    element: str | None = None
+
+
+Target = Item | Collection | Page | Elements
 
 
 def split(path: str) -> list[str]:
@@ -88,15 +98,30 @@ class _Resolver:
             return Page("providers", scope, (namespace, "register"))
         if len(pairs) % 2 == 0:
             id = self._id(scope, namespace, pairs)
-            return Item(self._needed(self.registry.of_id(id), id), id)
+            declared = self.registry.of_id(id)
+            found = self._elements(scope, namespace, pairs[:-1]) if declared is None else None
+            return replace(found, element=pairs[-1]) if found else Item(self._needed(declared, id), id)
         types = tuple(pairs[::2])
         declared = self.registry.find("/".join((namespace, *types)))
         if declared is not None:
             return Collection(declared, self._id(scope, namespace, pairs[:-1]) if len(pairs) > 1 else scope)
+        found = self._elements(scope, namespace, pairs)
+        if found is not None:
+            return found
         id = self._id(scope, namespace, pairs[:-1])
         owner = self.registry.of_id(id) if len(pairs) > 1 else None
         asked = ResourceId(scope.subscription, scope.group, namespace, types, types)
         return Item(self._needed(owner, asked), id, pairs[-1])
+
+    def _elements(self, scope: ResourceId, namespace: str, pairs: list[str]) -> Elements | None:
+        """What `{type}/{name}…/{array}` means where the type declares the array readable."""
+        if len(pairs) < 3:
+            return None
+        id = self._id(scope, namespace, pairs[:-1])
+        declared = self.registry.of_id(id)
+        names = declared.elements if declared is not None else ()
+        name = next((name for name in names if name.lower() == pairs[-1].lower()), None)
+        return Elements(declared, id, name) if declared is not None and name is not None else None
 
     def _needed(self, declared: ResourceType | None, id: ResourceId) -> ResourceType:
         if declared is None:

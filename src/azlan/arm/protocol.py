@@ -18,7 +18,7 @@ from azlan.arm.changes import Outcome
 from azlan.arm.core import Core
 from azlan.arm.documents import parse_json
 from azlan.arm.operations import as_error
-from azlan.arm.paths import Collection, Item, Page, resolve
+from azlan.arm.paths import Collection, Elements, Item, Page, resolve
 from azlan.arm.polling import NULL, Answer, Call
 from azlan.arm.registry import CompiledRoute
 from azlan.arm.resource import Accepted, Json, Later, Operation, Principal, ResourceType, Row, Runtime
@@ -95,6 +95,8 @@ class Protocol:
             return await self._page(call, target)
         if isinstance(target, Collection):
             return await self._collection(call, target)
+        if isinstance(target, Elements):
+            return self._elements(call, target)
         if target.action is not None:
             return await self._action(call, target)
         return await self._item(call, target)
@@ -179,6 +181,17 @@ class Protocol:
             raise _method_not_allowed(call)
         found = await listing.list_type(self.core, call.request(), target.declared, target.scope, _link(call))
         return Answer(200, found)
+
+    def _elements(self, call: Call, target: Elements) -> Answer:
+        if call.method != "GET":
+            raise _method_not_allowed(call)
+        found = self.core.elements(call.request(), target.id, target.name)
+        if target.element is None:
+            return Answer(200, {"value": found})
+        for element in found:
+            if str(element.get("name")).lower() == target.element.lower():
+                return Answer(200, element, {"ETag": element["etag"]} if "etag" in element else {})
+        raise ArmError(404, "NotFound", f"Resource {target.element} not found.")
 
     async def _item(self, call: Call, target: Item) -> Answer:
         core, request = self.core, call.request()

@@ -220,6 +220,7 @@ class Registry:
                 for reference in declared.references
             ]
             lines += [f"    {action.method} {name}" for name, action in sorted(declared.actions.items())]
+            lines += [f"    GET {name}, {name}/{{element}}" for name in sorted(declared.elements)]
         lines += sorted(f"{compiled.route.method} {compiled.route.path}" for compiled in self.routes)
         missing = sorted({problem.rpartition(" ")[2] for problem in self.validate_references()})
         if missing:

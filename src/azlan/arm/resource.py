@@ -443,6 +443,9 @@ class ResourceType:
     more than its tags: facts never follow from these."""
     view: Callable[[View], None] = no_hook
     actions: Mapping[str, Action] = field(default_factory=lambda: MappingProxyType({}))
+    elements: tuple[str, ...] = ()
+    """Arrays below `properties` that can be read as if they were children: `GET {id}/{name}` and `GET {id}/{name}/{element}`,
+    by the right `{type}/{name}/read`. One that a document does not show is empty."""
     preflight: Callable[[ResourceId, Json], Iterable[ArmError]] = no_errors
     """What is wrong with a document whatever is there: asked for all resources of a template before the first of them is
     deployed. Values may still be template expressions, and nothing of the document has been checked."""

@@ -152,7 +152,7 @@ class _Judge:
         """Whether what is addressed, or what it lies in, was never made."""
         if isinstance(target, Page):
             return False
-        id = target.id if isinstance(target, Item) else target.scope
+        id = target.scope if isinstance(target, Collection) else target.id
         key = f"{id.key}/"
         return any(key.startswith(f"{gone}/") for gone in self.unmade)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azlan.arm.paths import Collection, Item, Page, resolve, split
+from azlan.arm.paths import Collection, Elements, Item, Page, resolve, split
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId
 from unit.arm import toys
@@ -53,6 +53,15 @@ def test_collections(path: str, type: toys.ResourceType, scope: str) -> None:
     found = resolve(REGISTRY, split(path))
     assert found == Collection(type, found.scope)  # type: ignore[union-attr]
     assert str(found.scope) == scope
+
+
+def test_elements() -> None:
+    below = f"{G}/providers/toy.net/BOXES/b"
+    id = ResourceId(SUB, "g", "Toy.Net", ("boxes",), ("b",))
+    assert resolve(REGISTRY, split(f"{below}/PLUGS")) == Elements(toys.BOX, id, "plugs")
+    assert resolve(REGISTRY, split(f"{below}/plugs/P")) == Elements(toys.BOX, id, "plugs", "P")
+    with pytest.raises(ArmError, match="'BOXES/bolts' could not be found"):
+        resolve(REGISTRY, split(f"{below}/bolts/p"))
 
 
 @pytest.mark.parametrize(

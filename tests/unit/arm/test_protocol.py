@@ -66,6 +66,22 @@ async def test_an_action_answers_at_once() -> None:
         assert (await c.error("POST", "Toy.Net/boxes/b/ping", who=GUEST))[0] == 403
 
 
+async def test_arrays_are_read_as_children() -> None:
+    async with cloud() as c:
+        await c.group()
+        box = await c.ok("PUT", "Toy.Net/boxes/b", BOX)
+        await c.ok("PUT", "Toy.Net/plugs/P", {"location": "eastus2", "properties": {"box": {"id": box["id"]}}})
+        (plug,) = (await c.ok("GET", "Toy.Net/boxes/b"))["properties"]["plugs"]
+        assert await c.ok("GET", "Toy.Net/boxes/b/plugs") == {"value": [plug]}
+        assert await c.ok("GET", "Toy.Net/boxes/b/PLUGS/p") == plug
+        assert await c.ok("GET", "Toy.Net/boxes/b/spares") == {"value": []}
+        assert (await c.error("GET", "Toy.Net/boxes/b/plugs/q"))[:2] == (404, "NotFound")
+        assert (await c.error("GET", "Toy.Net/boxes/c/plugs"))[:2] == (404, "ResourceNotFound")
+        for path in ("plugs", "plugs/p"):
+            assert (await c.error("DELETE", f"Toy.Net/boxes/b/{path}"))[:2] == (405, "MethodNotAllowed")
+            assert (await c.error("GET", f"Toy.Net/boxes/b/{path}", who=GUEST))[:2] == (403, "AuthorizationFailed")
+
+
 async def test_a_route_of_a_provider() -> None:
     async with cloud() as c:
         path = f"/subscriptions/{SUB}/providers/toy.net/Locations/EastUS/toys"

@@ -119,7 +119,9 @@ def removed_slot(write: Write) -> None:
 
 def view_box(view: View) -> None:
     view.properties["serial"] = view.state["serial"]
-    view.properties["plugs"] = [{"id": str(row.id)} for row, _ in view.referrers(view.id.key, "Toy.Net/plugs")]
+    view.properties["plugs"] = [
+        {"id": str(row.id), "name": row.id.name} for row, _ in view.referrers(view.id.key, "Toy.Net/plugs")
+    ]
 
 
 def view_slot(view: View) -> None:
@@ -217,6 +219,7 @@ BOX = ResourceType(
     view=view_box,
     facts=box_facts,
     actions={"ping": Action(ping)},
+    elements=("plugs", "spares"),
 )
 SLOT = ResourceType(
     type="Toy.Net/boxes/slots",

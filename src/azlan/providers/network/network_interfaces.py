@@ -501,6 +501,7 @@ RESOURCE = ResourceType(
     facts=facts,
     view=view,
     in_use=in_use,
+    elements=("ipConfigurations", "loadBalancers", "tapConfigurations"),
     actions={
         "effectiveRouteTable": Action(effective_routes),
         "effectiveNetworkSecurityGroups": Action(effective_security),

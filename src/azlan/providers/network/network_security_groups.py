@@ -101,5 +101,6 @@ RESOURCE = ResourceType(
     facts=facts,
     view=view,
     in_use=in_use,
+    elements=("defaultSecurityRules",),
     display={"singular": "network security group", "plural": "network security groups"},
 )

@@ -237,6 +237,7 @@ RESOURCE = ResourceType(
         "properties.serviceAssociationLinks",
         "properties.purpose",
     ),
+    elements=("resourceNavigationLinks", "serviceAssociationLinks"),
     references=(
         Reference(
             "properties.networkSecurityGroup.id",
