@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 from azlan.arm import listing, pages, polling
 from azlan.arm.authorization import action_prefix
 from azlan.arm.changes import Outcome
-from azlan.arm.core import Core
+from azlan.arm.core import Core, unknown_type
 from azlan.arm.documents import parse_json
 from azlan.arm.operations import as_error
 from azlan.arm.paths import Collection, Elements, Item, Page, resolve
@@ -183,8 +184,11 @@ class Protocol:
         return Answer(200, found)
 
     def _elements(self, call: Call, target: Elements) -> Answer:
-        if call.method != "GET":
-            raise _method_not_allowed(call)
+        if (
+            call.method != "GET"
+        ):  # some of them Azure can make by themselves (a NIC's taps): as types, they are not served
+            types = (*target.id.types, target.name)
+            raise unknown_type(self.core.registry, replace(target.id, types=types), call.api_version)
         found = self.core.elements(call.request(), target.id, target.name)
         if target.element is None:
             return Answer(200, {"value": found})
