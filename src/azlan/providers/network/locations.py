@@ -33,11 +33,15 @@ QUOTAS = (
 )
 """Azure's name, its words, the limit, and the type that is counted (None: a limit that is not one of a subscription)."""
 
+ADJUSTABLE_FROM = "2023-09-01"
+"""A version recorded with `isAdjustable`, which the specification has not; 2020-04-01 is recorded without."""
+
 
 async def usages(context: RouteContext) -> Json:
     location = normal_location(context.params["location"])
     subscription = context.params["subscription"]
     value = []
+    adjustable = {"isAdjustable": True} if context.api_version >= ADJUSTABLE_FROM else {}
     for name, words, limit, type in QUOTAS:
         counted = [
             row
@@ -53,6 +57,7 @@ async def usages(context: RouteContext) -> Json:
                 "limit": limit,
                 "name": {"localizedValue": words, "value": name},
                 "unit": "Count",
+                **adjustable,
             }
         )
     return {"value": value}

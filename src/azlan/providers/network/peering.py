@@ -93,9 +93,13 @@ def sync_level(*, knows_remote: bool, known_there: bool) -> SyncLevel:
     return SyncLevel.LOCAL_STALE if known_there else SyncLevel.BOTH_STALE
 
 
-def resource_guid(one: str, other: str) -> str:
+SUBNETS_LINKED = 0xA << 96
+"""What is XORed to the resourceGuid of a peering of subnets [recorded once]."""
+
+
+def resource_guid(one: str, other: str, *, complete: bool = True) -> str:
     """A peering's resourceGuid: the XOR of both virtual networks' [recorded]; the same on both halves."""
-    return str(UUID(int=UUID(one).int ^ UUID(other).int))
+    return str(UUID(int=UUID(one).int ^ UUID(other).int ^ (0 if complete else SUBNETS_LINKED)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ def put(write: Write, guid: str, remote: Row, *, sync: bool) -> None:
     if sync or connects or renamed or row.mine_after is not mine or mine is INITIATED:
         state["remoteAddressSpace"] = share.theirs(remote.properties)
     state["peeringState"] = str(row.mine_after)
-    state["resourceGuid"] = resource_guid(guid, remote.state["resourceGuid"])
+    state["resourceGuid"] = resource_guid(guid, remote.state["resourceGuid"], complete=share.complete)
     settle_levels(write, mine_now, remote, other, connects=connects)
 
 

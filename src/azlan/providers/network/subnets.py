@@ -214,7 +214,7 @@ def view(view: View) -> None:
         delegated = delegation["properties"]
         delegated.setdefault("actions", delegated_actions(str(delegated.get("serviceName", ""))))
     for endpoint in items(properties, "serviceEndpoints"):
-        endpoint.setdefault("provisioningState", "Succeeded")
+        endpoint.setdefault("provisioningState", properties["provisioningState"])
     users = [{"id": referring(row, path)} for row, path in view.referrers(view.id.key)]
     if users:
         properties["ipConfigurations"] = users

@@ -253,6 +253,8 @@ RESOURCE = ResourceType(
     parent=VNET,
     inline=peering.COLLECTION,
     shown_since={
+        "properties.doNotVerifyRemoteGateways": "2020-06-01",
+        "properties.resourceGuid": "2020-06-01",
         "properties.peeringSyncLevel": "2021-02-01",
         "properties.remoteVirtualNetworkAddressSpace": "2021-02-01",
         "properties.peerCompleteVnets": "2021-02-01",

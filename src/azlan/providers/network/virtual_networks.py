@@ -181,8 +181,10 @@ def view(view: View) -> None:
         properties["bgpCommunities"] = bgp_communities.shown(view.row)
     properties.setdefault("subnets", [])
     properties.setdefault("virtualNetworkPeerings", [])
-    if "2017-10-01" <= view.api_version <= "2020-06-01":  # recorded of these, and of none from 2021-05-01 on
+    if "2017-10-01" <= view.api_version <= "2020-06-01":  # recorded of these
         properties.setdefault("enableVmProtection", False)
+    elif not properties.get("enableVmProtection"):  # and of none from 2021-05-01 on, whatever the request said
+        properties.pop("enableVmProtection", None)
     if view.api_version >= "2024-03-01":
         properties.setdefault("privateEndpointVNetPolicies", "Disabled")
 

@@ -1,11 +1,11 @@
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from azlan.base.errors import ArmError
-from azlan.providers.network import default_security_rules, locations, virtual_networks
+from azlan.providers.network import locations, virtual_networks
 from ledger import GROUP, SUBSCRIPTION, Ledger, network_id
 
 
@@ -17,6 +17,7 @@ class Context:
     params: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     row: Any = None
+    api_version: str = "2025-07-01"
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.cloud.snapshot, name)
@@ -33,7 +34,7 @@ def cloud() -> Ledger:
 def test_usages_count_what_is_in_the_region(cloud: Ledger) -> None:
     cloud.vnet("w", "10.0.0.0/16", location="westus")
     cloud.put("publicIPAddresses/p", {"publicIPAllocationMethod": "Dynamic"})
-    context = Context(cloud, {"subscription": SUBSCRIPTION, "location": "East US 2"})
+    context = Context(cloud, {"subscription": SUBSCRIPTION, "location": "East US 2"}, api_version="2020-04-01")
     found = {u["name"]["value"]: u for u in asyncio.run(locations.usages(context))["value"]}
     assert found["VirtualNetworks"] == {
         "currentValue": 1,
@@ -43,6 +44,8 @@ def test_usages_count_what_is_in_the_region(cloud: Ledger) -> None:
         "unit": "Count",
     }
     assert (found["PublicIPAddresses"]["currentValue"], found["StaticPublicIPAddresses"]["currentValue"]) == (1, 0)
+    newer = asyncio.run(locations.usages(replace(context, api_version="2023-09-01")))["value"]
+    assert all(each["isAdjustable"] for each in newer)
 
 
 def test_dns_names(cloud: Ledger) -> None:
@@ -57,18 +60,6 @@ def test_dns_names(cloud: Ledger) -> None:
     assert check("westus", "web") == {"available": True}
     with pytest.raises(ArmError, match="InvalidDomainNameLabel"):
         check("eastus2", "Web!")
-
-
-def test_default_rules_by_their_own_ids(cloud: Ledger) -> None:
-    group = cloud.put("networkSecurityGroups/g")
-    params = {"subscription": SUBSCRIPTION.upper(), "group": "TEST-RG", "name": "G", "rule": "denyallinbound"}
-    listed = asyncio.run(default_security_rules.list_rules(Context(cloud, params)))
-    assert listed["value"] == group["properties"]["defaultSecurityRules"]
-    assert asyncio.run(default_security_rules.get_rule(Context(cloud, params))) == listed["value"][2]
-    for changed, code in (({"rule": "none"}, "NotFound"), ({"name": "none"}, "ResourceNotFound")):
-        with pytest.raises(ArmError) as caught:
-            asyncio.run(default_security_rules.get_rule(Context(cloud, {**params, **changed})))
-        assert (caught.value.status, caught.value.code) == (404, code)
 
 
 def test_private_address_availability(cloud: Ledger) -> None:

@@ -58,6 +58,11 @@ def test_recorded_resource_guid() -> None:
     assert resource_guid(other, one) == resource_guid(one, other)
 
 
+def test_recorded_resource_guid_of_a_peering_of_subnets() -> None:
+    networks = ("6740dd6e-5d67-4f71-9629-8cf0fdcb9f7d", "5b5efc73-628e-44eb-94c8-b9a0b6a76fcf")
+    assert resource_guid(*networks, complete=False) == "3c1e2117-3fe9-0b9a-02e1-35504b6cf0b2"
+
+
 def test_sync_levels() -> None:
     assert sync_level(knows_remote=True, known_there=True) == SyncLevel.FULL
     assert sync_level(knows_remote=True, known_there=False) == "RemoteNotInSync"

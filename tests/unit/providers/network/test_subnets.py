@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from azlan.base.errors import ArmError
@@ -154,6 +156,13 @@ def test_given_locations_of_an_endpoint_stay(cloud: Ledger) -> None:
     shown = cloud.subnet("v", "s", "10.0.0.0/24", serviceEndpoints=given)
     assert shown["properties"]["serviceEndpoints"] == [{**given[0], "provisioningState": "Succeeded"}]
     assert "serviceEndpoints" not in cloud.subnet("v", "s", "10.0.0.0/24")["properties"]
+
+
+def test_an_endpoint_is_updating_as_long_as_its_subnet(cloud: Ledger) -> None:
+    cloud.subnet("v", "s", "10.0.0.0/24", serviceEndpoints=[{"service": "Microsoft.Sql"}])
+    cloud.snapshot = cloud.snapshot.with_row(replace(cloud.row("virtualNetworks/v"), provisioning="Updating"))
+    shown = cloud.get("virtualNetworks/v/subnets/s")["properties"]
+    assert shown["provisioningState"] == shown["serviceEndpoints"][0]["provisioningState"] == "Updating"
 
 
 def test_a_public_address_that_identifies_an_endpoint_is_held_but_stays_free(cloud: Ledger) -> None:

@@ -53,7 +53,6 @@ def test_put_as_az_sends_it_shows_what_azure_shows(cloud: Ledger) -> None:
             ],
             "virtualNetworkPeerings": [],
             "enableDdosProtection": False,
-            "enableVmProtection": False,
         },
     }
 
