@@ -47,6 +47,7 @@ def script(variables: Mapping[str, str], endpoint: str, authority: Path, connect
         "assignments": assignments(variables),
         "endpoint": quoted(f"{endpoint}/"),
         "name": quoted(CLOUD_NAME),
+        "users": quoted(f"{CLOUD_NAME}Users"),
         "authority": quoted(str(authority)),
         "certificate": quoted(base64.b64encode(ssl.PEM_cert_to_DER_cert(pem)).decode()),
     }
@@ -138,9 +139,12 @@ public static extern int setenv(string name, string value, int overwrite);
         Import-Module -Name Az.Accounts
     }
     Disable-AzContextAutosave -Scope Process | Out-Null
+    # Two, because Az signs applications and people in by different code. The authority that the metadata names is one about
+    # which MSAL asks nobody, as a client secret needs it; for people Az is told below not to ask, and takes the plain one.
     Add-AzEnvironment -Name <<name>> -ARMEndpoint $endpoint -Scope Process | Out-Null
+    Add-AzEnvironment -Name <<users>> -ARMEndpoint $endpoint -Scope Process | Out-Null
+    Set-AzEnvironment -Name <<users>> -ActiveDirectoryEndpoint $endpoint -Scope Process | Out-Null
     try {
-        # Without it, login.microsoftonline.com would be asked about the cloud before a user can sign in.
         Update-AzConfig -DisableInstanceDiscovery $true -Scope Process -WarningAction SilentlyContinue | Out-Null
         Update-AzConfig -EnableDataCollection $false -Scope Process -WarningAction SilentlyContinue | Out-Null
     } catch {
@@ -160,19 +164,18 @@ function global:Connect-AzlanAccount {
         [Parameter(ParameterSetName = 'Interactive', Mandatory = $true)] [switch] $Interactive
     )
     $where = @{
-        Environment = <<name>>
         Tenant = $env:AZURE_TENANT_ID
         Subscription = $env:AZURE_SUBSCRIPTION_ID
         Scope = 'Process'
     }
     if ($UseDeviceAuthentication) {
-        Connect-AzAccount @where -UseDeviceAuthentication
+        Connect-AzAccount @where -Environment <<users>> -UseDeviceAuthentication
     } elseif ($Interactive) {
-        Connect-AzAccount @where
+        Connect-AzAccount @where -Environment <<users>>
     } else {
         $secret = ConvertTo-SecureString -String $env:AZURE_CLIENT_SECRET -AsPlainText -Force
         $credential = New-Object -TypeName System.Management.Automation.PSCredential -ArgumentList $env:AZURE_CLIENT_ID, $secret
-        Connect-AzAccount @where -ServicePrincipal -Credential $credential
+        Connect-AzAccount @where -Environment <<name>> -ServicePrincipal -Credential $credential
     }
 }
 """

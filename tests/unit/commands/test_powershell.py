@@ -86,6 +86,9 @@ CMDLETS = {
     "Add-AzEnvironment": cmdlet(
         ACCOUNTS + "Environment/AddAzureRMEnvironment.cs", CONTEXT, takes="Name ARMEndpoint Scope",
     ),
+    "Set-AzEnvironment": cmdlet(
+        ACCOUNTS + "Environment/SetAzureRMEnvironment.cs", CONTEXT, takes="Name ActiveDirectoryEndpoint Scope",
+    ),
     "Update-AzConfig": cmdlet(
         ACCOUNTS + "Config/UpdateConfigCommand.cs",
         ACCOUNTS + "Config/ConfigCommandBase.cs",
@@ -184,7 +187,13 @@ def test_it_connects_in_the_way_asked_for(authority: Path, connect: Connect, las
 
 def test_it_leaves_nothing_behind_and_may_run_twice(authority: Path) -> None:
     text = script(VARIABLES, ENDPOINT, authority, "service-principal")
-    scoped = {"Add-AzEnvironment", "Disable-AzContextAutosave", "Update-AzConfig", "Connect-AzAccount"}
+    scoped = {
+        "Add-AzEnvironment",
+        "Set-AzEnvironment",
+        "Disable-AzContextAutosave",
+        "Update-AzConfig",
+        "Connect-AzAccount",
+    }
     for name, taken in calls(parsed(text)):
         assert name not in scoped or "Scope" in taken, name  # else it is for the user, and saved
     assert {"Process"} == set(re.findall(r"Scope(?: = '| )(\w+)", re.sub(r"throw '[^']+'", "", text)))
