@@ -150,6 +150,10 @@ def test_a_machine_from_nothing(azure: Clients, group: str) -> None:
         {"location": LOCATION, "properties": {"ipConfigurations": [config], "networkSecurityGroup": {"id": guard.id}}},
     ).result()
     assert nic.ip_configurations[0].private_ip_address == "10.0.0.4"
+    assert azure.network.network_interface_ip_configurations.get(group, "n", "c") == nic.ip_configurations[0]
+    assert list(azure.network.network_interface_load_balancers.list(group, "n")) == []
+    deny = azure.network.default_security_rules.get(group, "g", "DenyAllInBound")
+    assert deny.priority == 65500
     image = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
     body = {
         "location": LOCATION,

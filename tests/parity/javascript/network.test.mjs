@@ -21,6 +21,8 @@ test("networks, their subnets, tags and free addresses", async (t) => {
     location,
     ipConfigurations: [{ name: "c", subnet: { id: made.subnets[0].id } }],
   });
+  const [config] = await all(network.networkInterfaceIPConfigurations.list(group, "n"));
+  assert.deepEqual([config.name, config.privateIPAddress], ["c", "10.0.0.4"]);
   const taken = await check("10.0.0.4");
   assert.equal(taken.available, false);
   assert.equal(taken.availableIPAddresses[0], "10.0.0.5");
