@@ -6,7 +6,7 @@ Follows Microsoft.Compute's StorageProfile. An OS disk nobody named is called `{
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -159,7 +159,17 @@ def _data_disks(write: Write, profile: Json, before: Mapping[str, Any], size: Si
         if disk["lun"] in luns:
             raise _invalid(f"A disk at LUN {disk['lun']} already exists.", "dataDisk.lun")
         luns.add(disk["lun"])
+        _recognise(disk, known.values())
         _data_disk(write, disk, number, known, size)
+
+
+def _recognise(disk: Json, known: Iterable[Json]) -> None:
+    """A disk that is written again as it was asked for (a template deployed twice) is the one at its LUN."""
+    if (disk.get("managedDisk") or {}).get("id") or disk.get("createOption") == "Attach":
+        return
+    for old in known:
+        if old["lun"] == disk["lun"] and str(disk.get("name", old["name"])).lower() == old["name"].lower():
+            disk["managedDisk"] = {**(disk.get("managedDisk") or {}), "id": old["managedDisk"]["id"]}
 
 
 def _detach(disks: list[Json]) -> None:

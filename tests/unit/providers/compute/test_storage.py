@@ -156,6 +156,34 @@ async def test_data_disks() -> None:
         )
 
 
+async def test_the_same_template_twice_keeps_its_disks() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        profile = {
+            "imageReference": UBUNTU,
+            "osDisk": FROM_IMAGE,
+            "dataDisks": [{"lun": 0, "createOption": "Empty", "diskSizeGB": 4}],
+        }
+        body = vm_body(await cloud.nic("n"), storageProfile=profile)
+        await cloud.ok("PUT", VM, body)
+        (first,) = (await cloud.ok("GET", VM))["properties"]["storageProfile"]["dataDisks"]
+        await cloud.ok("PUT", VM, body)
+        (again,) = (await cloud.ok("GET", VM))["properties"]["storageProfile"]["dataDisks"]
+        assert again == first
+        assert len((await cloud.ok("GET", f"{COMPUTE}/disks"))["value"]) == 2
+
+
+async def test_where_disks_are_is_told_once_they_are_made() -> None:
+    async with azure() as cloud:
+        await cloud.network()
+        disks = [{"lun": 0, "createOption": "Empty", "diskSizeGB": 4}]
+        profile = {"imageReference": UBUNTU, "osDisk": {**FROM_IMAGE, "name": "root"}, "dataDisks": disks}
+        answer = await cloud.call("PUT", VM, vm_body(await cloud.nic("n"), storageProfile=profile))
+        shown = answer.json()["properties"]["storageProfile"]
+        assert "id" not in shown["osDisk"]["managedDisk"]
+        assert (shown["osDisk"]["name"], "name" in shown["dataDisks"][0]) == ("root", False)
+
+
 async def test_data_disks_are_attached_kept_and_detached() -> None:
     async with azure() as cloud:
         await cloud.network()
