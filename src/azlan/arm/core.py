@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -100,6 +101,16 @@ class ActionCall:
         return outcome.operation
 
 
+@dataclass
+class Work:
+    """An action's work that goes on after its answer."""
+
+    task: asyncio.Task[Json | None]
+    started: datetime
+    ended: datetime | None = None
+
+
+
 class Core:
     """One cloud's resource manager. `runtime` is set by the application page before `start`."""
 
@@ -125,7 +136,7 @@ class Core:
         self.operations = Operations(store, self.rules, self.jobs.start)
         self.results: dict[str, Callable[[Snapshot], Json | None]] = {}
         """What the poll of an accepted action answers, by operation id."""
-        self.later: dict[str, asyncio.Task[Json | None]] = {}
+        self.later: dict[str, Work] = {}
         """Work of actions that answer later, by id."""
 
     def start(self) -> None:
@@ -135,9 +146,10 @@ class Core:
     async def close(self) -> None:
         """Stop jobs and actions where they are. The store is closed by who opened it."""
         await self.jobs.close()
-        for task in self.later.values():
+        tasks = [work.task for work in self.later.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.later.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def bootstrap(self, subscription: str, owner_object_id: str, kind: str = "ServicePrincipal") -> None:
         """Give a principal Owner on a subscription, once: the assignment's name follows from both."""
@@ -275,11 +287,15 @@ class Core:
         id = str(uuid4())
 
         async def run() -> Json | None:
-            return await work.work
+            try:
+                return await work.work
+            finally:
+                kept.ended = datetime.now(UTC)
 
-        self.later[id] = asyncio.get_running_loop().create_task(run(), name=f"action {id}")
+        kept = Work(asyncio.get_running_loop().create_task(run(), name=f"action {id}"), datetime.now(UTC))
+        self.later[id] = kept
         for old in list(self.later)[:-KEPT_RESULTS]:
-            if self.later[old].done():
+            if self.later[old].task.done():
                 del self.later[old]
         return id
 

@@ -103,6 +103,19 @@ def location(call: Call, subscription: str, id: str, home: str = "") -> str:
     return f"{call.base}/subscriptions/{subscription}/{page}/{id}?api-version={call.api_version}"
 
 
+def later_headers(call: Call, subscription: str, id: str, home: str, operations: bool) -> dict[str, str]:
+    """The headers of an action's answer whose work goes on; `home` as of `location`."""
+    headers = {"Retry-After": retry_after(call, first=True)}
+    if not operations:
+        return headers | {"Location": location(call, subscription, id, home)}
+    url = f"{call.base}/subscriptions/{subscription}/{home}/operations/{id}?"
+    return headers | {
+        "Azure-AsyncNotification": "Enabled",
+        "Azure-AsyncOperation": f"{url}api-version={call.api_version}",
+        "Location": f"{url}monitor=true&api-version={call.api_version}",
+    }
+
+
 async def _held(core: Core, id: str, subscription: str) -> Operation:
     """The operation, ended or after a short wait. Raises ArmError for an unknown one."""
     operation = core.operations.get(id.lower())
@@ -118,6 +131,8 @@ async def _held(core: Core, id: str, subscription: str) -> Operation:
 
 async def status(core: Core, call: Call, subscription: str, id: str) -> Answer:
     """`…/operations/{id}`."""
+    if id.lower() in core.later:
+        return await _working(core, call, id.lower())
     operation = await _held(core, id, subscription)
     declared = core.operations.declared(operation)
     document: Json = {}
@@ -169,14 +184,35 @@ async def result(core: Core, call: Call, subscription: str, id: str) -> Answer:
 
 
 async def _later(core: Core, call: Call, subscription: str, id: str) -> Answer:
-    task = core.later[id]
+    task = core.later[id].task
     await asyncio.wait([task], timeout=HOLD)
-    here = f"{_here(call)}?api-version={call.api_version}"
+    monitor = "monitor=true&" if "monitor" in call.query else ""
+    here = f"{_here(call)}?{monitor}api-version={call.api_version}"
     if not task.done():
         return Answer(202, None, {"Location": here, "Retry-After": retry_after(call)})
     if task.cancelled():
         raise ArmError(409, "Canceled", "Operation was canceled.")
-    return Answer(200, task.result(), {"Location": here} if "providers" in call.segments else {})
+    return Answer(200, task.result(), {} if monitor or "providers" not in call.segments else {"Location": here})
+
+
+async def _working(core: Core, call: Call, id: str) -> Answer:
+    """Compute's operation document of an action's work."""
+    work = core.later[id]
+    await asyncio.wait([work.task], timeout=HOLD)
+    document: Json = {"startTime": work.started.isoformat()}
+    if not work.task.done():
+        return Answer(200, {**document, "status": "InProgress", "name": id}, {"Retry-After": retry_after(call)})
+    document["endTime"] = (work.ended or work.started).isoformat()
+    failure = None if work.task.cancelled() else work.task.exception()
+    if work.task.cancelled():
+        document["status"] = "Canceled"
+    elif isinstance(failure, ArmError):
+        document |= {"status": "Failed", "error": failure.body}
+    elif failure is not None:
+        raise failure
+    else:
+        document |= {"status": "Succeeded", "properties": {"output": work.task.result()}}
+    return Answer(200, {**document, "name": id})
 
 
 def _here(call: Call) -> str:

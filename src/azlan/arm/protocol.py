@@ -267,22 +267,19 @@ class Protocol:
         body = parse_json(call.body)
         answer = await self.core.action(call.request(), target.id, name, body, call.method)
         home = ""
-        if isinstance(answer, Later) and target.declared.operation_style == "network":
+        if isinstance(answer, Later) and target.declared.operation_style in ("network", "compute"):
             row = self.core.store.snapshot.get(target.id.key)
             region = str(row.body.get("location", "global")) if row is not None else "global"
             home = f"providers/{target.id.namespace}/locations/{region}"
-        return self._acted(call, answer, target.id.subscription, home)
+        return self._acted(call, answer, target.id.subscription, home, target.declared.operation_style == "compute")
 
-    def _acted(self, call: Call, answer: Any, subscription: str, home: str = "") -> Answer:
-        """`home`: where the results of the type's actions are, as of `polling.location`."""
+    def _acted(self, call: Call, answer: Any, subscription: str, home: str = "", operations: bool = False) -> Answer:
+        """`home`: where the results of the type's actions are, as of `polling.location`; `operations`: among them are
+        documents of operations, as Compute has them."""
         core = self.core
         if isinstance(answer, Later):
-            id = core.keep_later(answer)
-            headers = {
-                "Location": polling.location(call, subscription, id, home),
-                "Retry-After": polling.retry_after(call, first=True),
-            }
-            return Answer(202, NULL if home else None, headers)
+            headers = polling.later_headers(call, subscription, core.keep_later(answer), home, operations)
+            return Answer(202, NULL if home and not operations else None, headers)
         if isinstance(answer, Accepted):
             operation: Operation = answer.operation
             core.keep_result(answer)

@@ -118,16 +118,22 @@ async def test_an_action_that_answers_later() -> None:
         await c.ok("PUT", "Toy.Run/machines/m", {"location": "eastus2"})
         answer = await c.call("POST", "Toy.Run/machines/m/run", {"script": "x"})
         assert answer.status_code == 202
-        assert "azure-asyncoperation" not in answer.headers
+        url = below(answer.headers["azure-asyncoperation"])
+        assert url.startswith(f"/subscriptions/{SUB}/providers/Toy.Run/locations/eastus2/operations/")
+        while (told := await c.ok("GET", url))["status"] == "InProgress":
+            assert list(told) == ["startTime", "status", "name"]
+        assert list(told) == ["startTime", "endTime", "status", "properties", "name"]
+        assert (told["status"], told["properties"]) == ("Succeeded", {"output": {"value": {"script": "x"}}})
         url = below(answer.headers["location"])
-        assert url.startswith(f"/subscriptions/{SUB}/operationresults/")
-        while (polled := await c.call("GET", url)).status_code == 202:
-            await asyncio.sleep(0)
-        assert polled.json() == {"value": {"script": "x"}}
+        assert url == below(answer.headers["azure-asyncoperation"]).replace("?", "?monitor=true&")
+        polled = await c.call("GET", url)
+        assert (polled.status_code, polled.json()) == (200, {"value": {"script": "x"}})
         answer = await c.call("POST", "Toy.Run/machines/m/run", {"fail": True})
         while (polled := await c.call("GET", below(answer.headers["location"]))).status_code == 202:
             await asyncio.sleep(0)
         assert (polled.status_code, polled.json()["error"]["code"]) == (409, "RunFailed")
+        told = await c.ok("GET", below(answer.headers["azure-asyncoperation"]))
+        assert (told["status"], told["error"]["code"]) == ("Failed", "RunFailed")
 
 
 async def test_unknown_operations() -> None:
