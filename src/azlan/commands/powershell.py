@@ -43,8 +43,10 @@ def script(variables: Mapping[str, str], endpoint: str, authority: Path, connect
     """The whole script. `variables` are those of `azlan env`, the service principal's secret and the bundle of certificates
     among them; `authority` is the cloud's certificate, PEM."""
     pem = authority.read_text()
+    files = {name: value for name, value in variables.items() if value.startswith("/")}
     words = {
-        "assignments": assignments(variables),
+        "assignments": assignments({name: value for name, value in variables.items() if name not in files}),
+        "files": assignments(files),
         "endpoint": quoted(f"{endpoint}/"),
         "name": quoted(CLOUD_NAME),
         "users": quoted(f"{CLOUD_NAME}Users"),
@@ -58,6 +60,10 @@ _SCRIPT = r"""# Azure PowerShell (Az), az and the Azure SDKs of this process tal
 #     azlan env pwsh | Out-String | Invoke-Expression
 # Nothing of it is saved; running it again is harmless; another process talks to Azure as before.
 <<assignments>>
+# Files of the computer where Azlan runs: to a PowerShell of Windows, outside its WSL, these are no paths.
+if ($PSVersionTable.PSVersion.Major -ge 6 -and -not $IsWindows) {
+<<files>>}
+
 & {
     $ErrorActionPreference = 'Stop'
     $endpoint = <<endpoint>>

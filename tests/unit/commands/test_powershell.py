@@ -204,6 +204,14 @@ def test_it_leaves_nothing_behind_and_may_run_twice(authority: Path) -> None:
     assert len(types) == text.count("Add-Type") == 2  # a process can define a type once
 
 
+def test_windows_keeps_its_path_and_is_given_no_file_of_linux(authority: Path) -> None:
+    text = script(VARIABLES | {"PATH": "/opt/az/bin:/bin"}, ENDPOINT, authority, "none")
+    before, _, inside = text.partition("-not $IsWindows) {\n")
+    for name, value in (VARIABLES | {"PATH": "/opt/az/bin:/bin"}).items():
+        line = f"$env:{name} = {quoted(value)}\n"
+        assert (line in before, line in inside.partition("}")[0]) == (value[0] != "/", value[0] == "/")
+
+
 def test_the_certificate_of_windows_powershell_is_the_clouds(authority: Path) -> None:
     text = script(VARIABLES, ENDPOINT, authority, "none")
     inside = re.search(r"FromBase64String\('([^']+)'\)", text)
