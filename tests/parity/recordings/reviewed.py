@@ -1,10 +1,12 @@
 """The reviewed differences: `reviewed.toml`, each an exact selector, with its reason and its evidence.
 
-A selector is call numbers of recordings, a kind and paths. None may be of status, code or state.
+A selector is call numbers of recordings, a kind, paths, and patterns of what was recorded and of what we answer. None may be
+of status, code or state.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
@@ -25,6 +27,8 @@ class Reviewed:
     title: str
     kind: str
     paths: frozenset[str]
+    recorded: re.Pattern[str]
+    ours: re.Pattern[str]
     calls: dict[str, tuple[int, ...]]
     """`azure-mgmt-network-23.1.0/recording.json` → numbers of calls."""
     reason: str
@@ -34,6 +38,10 @@ class Reviewed:
         """(recording, call, kind, path) of every difference that it explains."""
         numbered = ((recording, number) for recording, numbers in self.calls.items() for number in numbers)
         return {(*call, self.kind, path) for call in numbered for path in self.paths}
+
+    def fits(self, difference: Difference) -> bool:
+        """Whether a difference that it selects is the one that was reviewed."""
+        return bool(self.recorded.fullmatch(difference.recorded) and self.ours.fullmatch(difference.ours))
 
 
 @cache
@@ -45,6 +53,8 @@ def reviewed() -> tuple[Reviewed, ...]:
             title=entry["title"],
             kind=entry["kind"],
             paths=frozenset(entry["paths"]),
+            recorded=re.compile(entry.get("recorded", "absent")),
+            ours=re.compile(entry.get("ours", "absent")),
             calls={recording: tuple(numbers) for recording, numbers in entry["calls"].items()},
             reason=entry["reason"].strip(),
             evidence=entry["evidence"].strip(),
@@ -59,8 +69,9 @@ def unexplained(recording: str, found: Iterable[tuple[int, Difference]]) -> tupl
     unused, left = set(listed), []
     for number, difference in found:
         chosen = (recording, number, difference.kind, difference.path)
-        unused.discard(chosen)
-        if chosen not in listed:
+        if chosen in listed and listed[chosen].fits(difference):
+            unused.discard(chosen)
+        else:
             left.append(f"call {number}: {difference}")
     idle = [
         f"call {number}: {kind} {path} ({listed[chosen].title})"

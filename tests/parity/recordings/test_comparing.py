@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from azlan.arm.registry import Registry
-from parity.recordings.comparing import Memory, compare
+from parity.recordings.comparing import Difference, Memory, compare
 from parity.recordings.preparing import Mapping, with_ubuntu_asked, with_ubuntu_shown
 from parity.recordings.reading import HIDDEN_BY_VCR, Call, Reply, read
+from parity.recordings.reviewed import reviewed, unexplained
 from parity.recordings.scope import judge
 
 SUB = "/subscriptions/00000000-0000-0000-0000-000000000000"
@@ -241,3 +242,21 @@ def test_windows_gives_way_to_ubuntu() -> None:
     assert asked["properties"]["osProfile"] == shown["properties"]["osProfile"] == {"computerName": "c"}
     assert shown["properties"]["storageProfile"]["osDisk"] == {"osType": "Linux", "diskSizeGB": 30}
     assert shown["tags"] == {"own": "1"}
+
+
+def test_only_what_was_reviewed_is_explained() -> None:
+    entry = next(one for one in reviewed() if "ddosSettings" in one.title)
+    ((recording, (number, *others)),) = entry.calls.items()
+    (path,) = entry.paths
+    shown = Difference("unexpected", path, "absent", '{"protectionMode": "VirtualNetworkInherited"}')
+    assert unexplained(recording, [(call, shown) for call in (number, *others)]) == ([], [])
+    left, idle = unexplained(recording, [(number, shown)])
+    assert (left, len(idle)) == ([], len(others))
+    for call, difference in (
+        (1, shown),
+        (number, Difference("unexpected", path, "absent", '{"protectionMode": "Enabled"}')),
+        (number, Difference("value", path, "absent", shown.ours)),
+        (number, Difference("unexpected", "properties.more", "absent", shown.ours)),
+    ):
+        left, _ = unexplained(recording, [(call, difference)])
+        assert left == [f"call {call}: {difference}"]
