@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from azlan.services.identity import AZURE_CLI, PORTAL
+from azlan.services.identity import AZURE_CLI, PORTAL, PREFIXES
 
 from .conftest import ENDPOINT, PASSWORD, Tenant
 from .test_identity import CHALLENGE, HOME, SCOPE, device, redeem
@@ -32,14 +32,15 @@ def hidden(page: httpx.Response) -> dict[str, str]:
     return {unescape(name): unescape(value) for name, value in found}
 
 
-async def sign_in(tenant: Tenant, typed: dict[str, str] = USER, **changed: str) -> httpx.Response:
-    page = await tenant.http.get(PATH, params=ASKED | changed)
+async def sign_in(tenant: Tenant, typed: dict[str, str] = USER, path: str = PATH, **changed: str) -> httpx.Response:
+    page = await tenant.http.get(path, params=ASKED | changed)
     assert page.status_code == 200, page.text
-    return await tenant.http.post(PATH, data=hidden(page) | typed, headers={"Origin": ENDPOINT})
+    return await tenant.http.post(path, data=hidden(page) | typed, headers={"Origin": ENDPOINT})
 
 
-async def test_a_user_is_sent_home_with_a_code(tenant: Tenant) -> None:
-    response = await sign_in(tenant)
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_a_user_is_sent_home_with_a_code(tenant: Tenant, prefix: str) -> None:
+    response = await sign_in(tenant, path=prefix + PATH)
     assert response.status_code == 303
     home = urlsplit(response.headers["Location"])
     answer = {name: values[0] for name, values in parse_qs(home.query).items()}
