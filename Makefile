@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tutorial test check soak bench lint packages portal images azure-cli lock clean
+.PHONY: help tutorial test check soak bench lint packages portal images azure-cli ansible lock clean
 
 # A Python of 3.11 or newer that can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
@@ -15,6 +15,7 @@ PIP := python -m pip --disable-pip-version-check --no-input -qq
 # The machine's own place for what several checkouts share, or the user's.
 CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/azlan,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/azlan)
 AZ_FOLDER := $(CACHE)/azure-cli
+ANSIBLE_FOLDER := $(CACHE)/ansible
 
 # Without compiled modules every worker of the tests compiles all of them anew: a third of what the unit tests cost.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +34,7 @@ tutorial: packages ## Install, start the cloud and run the peering tutorial with
 
 test soak bench: PACKAGES = $(TEST_PACKAGES)
 test: packages ## Everything, real packets and the tutorial end to end included (as root)
-	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
+	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli ansible images
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests -m "not root and not az" --quiet --numprocesses auto --dist loadfile
 	@$(BIN)/python -m pytest tests -m "root or az" --quiet --numprocesses auto --dist loadfile --durations=10
@@ -45,7 +46,7 @@ check: .venv/development.stamp ## What needs no privilege: style, types, layers,
 	wait $$lint || failed=1; cat .venv/lint.txt; exit $${failed:-0}
 
 soak: packages ## What repeats, in full: as root, for hours
-	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli images
+	@$(MAKE) --no-print-directory .venv/development.stamp portal azure-cli ansible images
 	@AZLAN_SOAK=1 $(BIN)/python -m pytest tests
 
 bench: PACKAGES += iperf3
@@ -108,6 +109,25 @@ azure-cli: .venv/azlan.stamp
 	"$(AZ_FOLDER)"/bin/$(PIP) install --require-hashes -r requirements/azure-cli.txt; \
 	echo "$$want" > "$(AZ_FOLDER)/installed"
 
+# Ansible with azure.azcollection, which is 7 MB of the 500 MB of the package that brings it. The last line is what each module begins
+# with: it finds out whether anything is missing, and is compiled by it.
+ansible: .venv/azlan.stamp ## Install Ansible and its Azure collection where they are not yet
+	@want=$$(sha256sum < requirements/ansible.txt); \
+	if [ "$$(cat "$(ANSIBLE_FOLDER)/installed" 2>/dev/null)" = "$$want" ]; then exit 0; fi; \
+	echo "Installing Ansible into $(ANSIBLE_FOLDER): once, about a minute and 700 MB"; \
+	pinned() { awk -v which="$$1" '/^[^ #]/ { collections = /^ansible==/ } collections == which' requirements/ansible.txt; }; \
+	mkdir -p "$(ANSIBLE_FOLDER)"; \
+	"$(PYTHON)" -m venv --clear "$(ANSIBLE_FOLDER)"; \
+	"$(ANSIBLE_FOLDER)"/bin/$(PIP) install --no-compile --require-hashes -r <(pinned 0); \
+	"$(ANSIBLE_FOLDER)"/bin/$(PIP) download --no-deps --require-hashes -r <(pinned 1) --dest "$(ANSIBLE_FOLDER)/bundle"; \
+	"$(ANSIBLE_FOLDER)"/bin/python -c 'import glob, sys, sysconfig, zipfile; bundle = zipfile.ZipFile(*glob.glob(sys.argv[1] + "/*.whl")); \
+		bundle.extractall(sysconfig.get_path("purelib"), [n for n in bundle.namelist() if n.startswith("ansible_collections/azure/")])' \
+		"$(ANSIBLE_FOLDER)/bundle"; \
+	rm -r "$(ANSIBLE_FOLDER)/bundle"; \
+	"$(ANSIBLE_FOLDER)"/bin/python -c 'from ansible_collections.azure.azcollection.plugins.module_utils import azure_rm_common as common; \
+		assert common.HAS_AZURE, common.HAS_AZURE_EXC'; \
+	echo "$$want" > "$(ANSIBLE_FOLDER)/installed"
+
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --annotation-style=line \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -115,6 +135,7 @@ lock: .venv/development.stamp ## Pin the newest versions anew
 	$(LOCK) --upgrade -o requirements/azlan.txt pyproject.toml requirements/build.in
 	$(LOCK) --upgrade -o requirements/development.txt requirements/azlan.txt requirements/development.in
 	$(LOCK) --upgrade -o requirements/azure-cli.txt requirements/azure-cli.in
+	$(LOCK) --upgrade -o requirements/ansible.txt requirements/ansible.in
 
 clean: ## Remove what was installed and built in this checkout
 	rm -rf .venv portal/node_modules src/azlan/portal build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
