@@ -84,7 +84,9 @@ PATHS = (
         f"The Resource '{VNETS}/gone' under resource group 'test-rg' was not found. For more details please go to "
         "https://aka.ms/ARMResourceNotFoundFix", status=404, method="GET"),
     Bad("a patch of what is not there", f"{VNETS}/gone", {"tags": {}}, "ResourceNotFound", status=404, method="PATCH"),
-    Bad("a list below what is not there", f"{VNETS}/gone/subnets", None, "ParentResourceNotFound", status=404, method="GET"),
+    Bad("a list below what is not there", f"{VNETS}/gone/subnets", None, "ResourceNotFound",
+        f"The Resource '{VNETS}/gone' under resource group 'test-rg' was not found. For more details please go to "
+        "https://aka.ms/ARMResourceNotFoundFix", status=404, method="GET"),
     Bad("deleting a group that is not there", "@group/gone", None, "ResourceGroupNotFound",
         "Resource group 'gone' could not be found.", status=404, method="DELETE"),
     Bad("a list in a group that is not there", f"@group/gone/providers/{VNETS}", None, "ResourceGroupNotFound",

@@ -52,6 +52,7 @@ class Authorization:
                 f"The client '{principal.name}' with object id '{principal.object_id}' does not have authorization to "
                 f"perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently "
                 "granted, please refresh your credentials.",
+                details=None,
             )
 
     def has_any_role(self, snapshot: Snapshot, principal: Principal, scope: str) -> bool:

@@ -71,8 +71,11 @@ def canonical_id(unit: Unit, id: ResourceId) -> ResourceId:
     return ResourceId(id.subscription, group, namespace, segments, id.names, scope)
 
 
-def require_surroundings(unit: Unit, declared: ResourceType, id: ResourceId) -> None:
-    """Raises ArmError where the group, the parent or the extended resource is missing."""
+def require_surroundings(unit: Unit, declared: ResourceType, id: ResourceId, *, reading: bool = False) -> None:
+    """Raises ArmError where the group, the parent or the extended resource is missing.
+
+    `reading`: ARM then names the top-level resource that is not there [recorded], and a write's missing parent otherwise.
+    """
     if declared.location == "required" and declared.type != GROUP_TYPE and (id.group is None or id.scope is not None):
         # What has a location lives in a group and extends nothing.
         raise ArmError(404, "InvalidResourceType", f"The resource type '{declared.type}' is not found at this scope.")
@@ -83,6 +86,9 @@ def require_surroundings(unit: Unit, declared: ResourceType, id: ResourceId) -> 
     if id.scope is not None and unit.holder(id.scope.key) is None:
         raise not_found(id.scope)
     if id.parent is not None and unit.holder(id.parent.key) is None:
+        top = ResourceId(id.subscription, id.group, id.namespace, id.types[:1], id.names[:1], id.scope)
+        if reading:
+            raise not_found(top if unit.holder(top.key) is None else id.parent)
         raise parent_not_found(id.parent)
 
 

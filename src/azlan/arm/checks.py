@@ -160,7 +160,7 @@ def format_error(code: str, message: str) -> ArmError:
 
 
 def group_not_found(name: str) -> ArmError:
-    return ArmError(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+    return ArmError(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.", details=None)
 
 
 def parent_not_found(parent: ResourceId) -> ArmError:
@@ -169,6 +169,7 @@ def parent_not_found(parent: ResourceId) -> ArmError:
         "ParentResourceNotFound",
         "Can not perform requested operation on nested resource. Parent resource "
         f"'{'/'.join(parent.names)}' not found.",
+        details=None,
     )
 
 
@@ -184,4 +185,5 @@ def not_found(id: ResourceId) -> ArmError:
         "ResourceNotFound",
         f"The Resource '{id.type}/{id.name}' {place}was not found. For more details please go to "
         "https://aka.ms/ARMResourceNotFoundFix",
+        details=None,
     )

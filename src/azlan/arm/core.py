@@ -110,7 +110,6 @@ class Work:
     ended: datetime | None = None
 
 
-
 class Core:
     """One cloud's resource manager. `runtime` is set by the application page before `start`."""
 
@@ -236,7 +235,7 @@ class Core:
 
     def require_surroundings(self, request: Request, declared: ResourceType, id: ResourceId) -> None:
         """Raises ArmError where the group or the parent of an id is missing."""
-        changes.require_surroundings(self._reading(request), declared, id)
+        changes.require_surroundings(self._reading(request), declared, id, reading=True)
 
     def _reading(self, request: Request) -> Unit:
         """A unit that will change nothing, over the committed state."""

@@ -11,7 +11,10 @@ from typing import Any
 
 
 class ArmError(Exception):
-    """An answer Azure would give: HTTP status, code, wording; `details` are `{"code", "message"}` objects."""
+    """An answer Azure would give: HTTP status, code, wording; `details` are `{"code", "message"}` objects.
+
+    None: the error has no such member, as those that ARM answers before it asks a provider [recorded].
+    """
 
     def __init__(
         self,
@@ -20,7 +23,7 @@ class ArmError(Exception):
         message: str,
         *,
         target: str | None = None,
-        details: Sequence[dict[str, Any]] = (),
+        details: Sequence[dict[str, Any]] | None = (),
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -28,7 +31,7 @@ class ArmError(Exception):
         self.code = code
         self.message = message
         self.target = target
-        self.details = tuple(details)
+        self.details = None if details is None else tuple(details)
         self.headers = headers or {}
 
     @property
@@ -37,5 +40,6 @@ class ArmError(Exception):
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.target is not None:
             error["target"] = self.target
-        error["details"] = list(self.details)
+        if self.details is not None:
+            error["details"] = list(self.details)
         return error

@@ -31,12 +31,15 @@ async def test_a_missing_group_is_told_by_its_name() -> None:
 async def test_a_missing_parent_is_told_for_every_method() -> None:
     async with cloud() as c:
         await c.group()
-        for method in ("PUT", "GET", "DELETE"):
+        for method in ("PUT", "DELETE"):
             status, code, error = await c.error(method, "Toy.Net/boxes/b/slots/s", {} if method == "PUT" else None)
             assert (status, code) == (404, "ParentResourceNotFound")
             assert error["message"].endswith("Parent resource 'b' not found.")
-        assert (await c.error("GET", "Toy.Net/boxes/b/slots"))[1] == "ParentResourceNotFound"
-        assert (await c.error("GET", "Toy.Net/boxes/b/notes"))[1] == "ParentResourceNotFound"
+        for path in ("slots/s", "slots", "notes"):  # who reads is told which resource that would be [recorded]
+            status, code, error = await c.error("GET", f"Toy.Net/boxes/b/{path}")
+            assert (status, code) == (404, "ResourceNotFound")
+            assert error["message"].startswith("The Resource 'Toy.Net/boxes/b' under resource group ")
+            assert error.keys() == {"code", "message"}
         missing = "Toy.Net/boxes/b/providers/Toy.Net/marks/m"
         assert (await c.error("PUT", missing, {"properties": {}}))[1] == "ResourceNotFound"
 

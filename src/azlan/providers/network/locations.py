@@ -72,7 +72,9 @@ async def check_dns_name(context: RouteContext) -> Json:
         )
     location = normal_location(context.params["location"])
     taken = any(
-        location_of(row) == location and (row.properties.get("dnsSettings") or {}).get("domainNameLabel") == label
+        location_of(row) == location
+        and (row.properties.get("dnsSettings") or {}).get("domainNameLabel") == label
+        and "labelMark" not in row.state  # one with a scope is another name
         for row in context.list(PUBLIC_ADDRESS)
     )
     return {"available": not taken}

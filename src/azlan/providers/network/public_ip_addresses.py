@@ -6,8 +6,11 @@ Follows the specification's publicIpAddress.json and public-ip-addresses. Addres
 from __future__ import annotations
 
 import re
+from base64 import b32encode
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
+from uuid import uuid4
 
 from azlan.arm.resource import Read, Reference, ResourceType, Row, View, Write
 from azlan.base.errors import ArmError
@@ -33,6 +36,8 @@ from azlan.providers.network.shapes import (
 LABEL = r"^[a-z][a-z0-9-]{1,61}[a-z0-9]$"
 IDLE_MINUTES = range(4, 31)
 DNS_SUFFIX = "cloudapp.azure.com"
+SCOPED_SUFFIX = f"sysgen.{DNS_SUFFIX}"
+"""Of names whose label has a scope [recorded]."""
 
 Method = Annotated[Literal["Static", "Dynamic"], fold("Static", "Dynamic")]
 Version = Annotated[Literal["IPv4", "IPv6"], fold("IPv4", "IPv6")]
@@ -137,6 +142,12 @@ def accept(write: Write) -> None:
 
 def _check_sku(write: Write, sku: str) -> None:
     method = write.properties["publicIPAllocationMethod"]
+    if sku == "Basic" and write.body["sku"]["tier"] == "Global":
+        raise invalid(
+            "GlobalPublicIPAddressNotSupportedForBasicPublicIpAddress",
+            "Global publicIP addresses are only supported for standard SKU public IP addresses. Public IP address "
+            f"{write.id} is not standard SKU.",
+        )
     if sku != "Basic" and method != "Static":
         raise invalid(
             "StandardAndStandardV2SkuPublicIPAddressesMustBeStatic",
@@ -181,12 +192,16 @@ def _check_values(write: Write) -> None:
             )
 
 
-def _fqdn(label: str, location: str) -> str:
-    return f"{label}.{location}.{DNS_SUFFIX}"
+def _fqdn(label: str, mark: str | None, location: str) -> str:
+    """The name of a public IP that has a label; with a scope, Azure puts a hash behind the label [recorded]."""
+    return f"{label}.{mark}.{location}.{SCOPED_SUFFIX}" if mark else f"{label}.{location}.{DNS_SUFFIX}"
 
 
 def _check_label(write: Write) -> None:
-    label = (write.properties.get("dnsSettings") or {}).get("domainNameLabel")
+    settings = write.properties.get("dnsSettings") or {}
+    label = settings.get("domainNameLabel")
+    mark = _mark(write, label, settings["domainNameLabelScope"]) if settings.get("domainNameLabelScope") else None
+    write.state.pop("labelMark", None)
     if not label:
         return
     if not re.match(LABEL, label):
@@ -194,11 +209,31 @@ def _check_label(write: Write) -> None:
             "InvalidDomainNameLabel",
             f"The domain name label {label} is invalid. It must conform to the following regular expression: {LABEL}.",
         )
-    if any(row.key != write.id.key for row in with_label(write, label, normal_location(write.location))):
+    location = normal_location(write.location)
+    if any(
+        row.key != write.id.key and row.state.get("labelMark") == mark for row in with_label(write, label, location)
+    ):
         raise invalid(
-            "DnsRecordInUse",
-            f"DNS record {_fqdn(label, normal_location(write.location))} is already used by another public IP.",
+            "DnsRecordInUse", f"DNS record {_fqdn(label, mark, location)} is already used by another public IP."
         )
+    if mark:
+        write.state["labelMark"] = mark
+
+
+def _mark(write: Write, label: str | None, scope: str) -> str:
+    """Sixteen letters and digits, the same wherever a label of the scope may be had again; Azure's hash is not published."""
+    if scope == "NoReuse":
+        held = ((write.before or {}).get("properties") or {}).get("dnsSettings") or {}
+        same = held.get("domainNameLabelScope") == scope and held.get("domainNameLabel") == label
+        if same and "labelMark" in write.state:
+            return str(write.state["labelMark"])
+    subjects = {
+        "TenantReuse": write.principal.tenant,
+        "SubscriptionReuse": write.id.subscription,
+        "ResourceGroupReuse": write.id.group_key,
+        "NoReuse": str(uuid4()),
+    }
+    return b32encode(sha256(f"{scope} {subjects[scope].lower()} {label}".encode()).digest()[:10]).decode().lower()
 
 
 def with_label(read: Read, label: str, location: str) -> Iterable[Row]:
@@ -220,7 +255,7 @@ def view(view: View) -> None:
         properties["ipAddress"] = view.state["ipAddress"]
     settings = properties.get("dnsSettings")
     if settings and settings.get("domainNameLabel"):
-        settings["fqdn"] = _fqdn(settings["domainNameLabel"], location_of(view.row))
+        settings["fqdn"] = _fqdn(settings["domainNameLabel"], view.state.get("labelMark"), location_of(view.row))
     if view.api_version >= "2022-05-01":
         properties.setdefault("ddosSettings", {"protectionMode": "VirtualNetworkInherited"})
     for row, path in allocated_to(view, view.id.key):

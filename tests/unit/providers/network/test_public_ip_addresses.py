@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from azlan.contract.facts import PublicAddress
@@ -156,6 +158,39 @@ def test_dns_label(cloud: Ledger) -> None:
     error = cloud.refused("publicIPAddresses/q", asked)
     assert (error.code, error.message) == ("DnsRecordInUse", f"DNS record {fqdn} is already used by another public IP.")
     cloud.put("publicIPAddresses/q", asked, location="westus")
+
+
+def test_dns_label_with_a_scope(cloud: Ledger) -> None:
+    def put(name: str, scope: str | None, label: str = "web-1") -> str:
+        settings = {"domainNameLabel": label} | ({"domainNameLabelScope": scope} if scope else {})
+        asked = {"publicIPAllocationMethod": "Static", "dnsSettings": settings}
+        shown = cloud.put(f"publicIPAddresses/{name}", asked, sku={"name": "Standard"})
+        return str(shown["properties"]["dnsSettings"]["fqdn"])
+
+    tenants = put("a", "TenantReuse")
+    assert re.fullmatch(r"web-1\.[a-z2-7]{16}\.eastus2\.sysgen\.cloudapp\.azure\.com", tenants)
+    assert put("b", None) == "web-1.eastus2.cloudapp.azure.com"
+    nobodys = put("c", "NoReuse")
+    assert (
+        len({tenants, nobodys, put("d", "SubscriptionReuse"), put("e", "ResourceGroupReuse"), put("f", "NoReuse")}) == 5
+    )
+    assert put("c", "NoReuse") == nobodys
+    assert put("c", "NoReuse", "web-2").split(".")[1] != nobodys.split(".")[1]
+    asked = {"dnsSettings": {"domainNameLabel": "web-1", "domainNameLabelScope": "tenantreuse"}}
+    error = cloud.refused("publicIPAddresses/g", {"publicIPAllocationMethod": "Static", **asked})
+    assert (error.code, error.message.split()[2]) == ("DnsRecordInUse", tenants)
+    cloud.delete("publicIPAddresses/a")
+    assert put("g", "TenantReuse") == tenants  # to be had again
+    assert put("g", None, "web-3") == "web-3.eastus2.cloudapp.azure.com"
+
+
+def test_a_basic_one_cannot_be_global_as_recorded(cloud: Ledger) -> None:
+    error = cloud.refused("publicIPAddresses/p", {}, sku={"name": "Basic", "tier": "Global"})
+    assert (error.code, error.message) == (
+        "GlobalPublicIPAddressNotSupportedForBasicPublicIpAddress",
+        "Global publicIP addresses are only supported for standard SKU public IP addresses. Public IP address "
+        f"{network_id('publicIPAddresses/p')} is not standard SKU.",
+    )
 
 
 def test_zones(cloud: Ledger) -> None:
