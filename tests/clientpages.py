@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Timer
 
 from javascript import NODE, give_packages
 
@@ -29,6 +30,8 @@ _ONLY_HERE = {
 
 ASKED = "Enter deletes test-rg: "
 """Where the programs wait for the Enter key, with everything built."""
+SECONDS = 300
+"""How long a program may take, until it waits and afterwards."""
 _PASSWORD = re.compile(r"password (Aa1-[\w-]{12,16})")
 
 
@@ -86,14 +89,17 @@ def until_asked(program: subprocess.Popen[str]) -> str:
     """What a program prints until it waits for the Enter key, or ends."""
     assert program.stdout is not None
     output = ""
+    late = Timer(SECONDS, program.kill)
+    late.start()
     while not output.endswith(ASKED) and (letter := program.stdout.read(1)):
         output += letter
+    late.cancel()
     return output
 
 
 def after_enter(program: subprocess.Popen[str]) -> str:
     """Press the Enter key; what a program prints until it ends."""
-    return program.communicate("\n", timeout=120)[0]
+    return program.communicate("\n", timeout=SECONDS)[0]
 
 
 def comparable(output: str) -> str:
