@@ -100,6 +100,30 @@ async def test_a_resource_without_headers_is_polled_itself() -> None:
     assert await script.run("PUT") == resource("Succeeded")
 
 
+async def test_what_is_followed_where_both_headers_are_given() -> None:
+    both = {**ASYNC, "Location": RESULT}
+    ended = (200, {"status": "Succeeded"}, {})
+    script = Script((202, None, both), ended, (200, None, {}))
+    await script.run("DELETE")
+    assert script.paths()[1:] == ["GET operations", "GET operationresults"]
+    script = Script((201, None, both), (202, None, {}), ended, (200, None, {}))
+    await script.run("DELETE")  # 201 leads to Location, 202 to the operation
+    assert script.paths()[1:] == ["GET operationresults", "GET operations", "GET operationresults"]
+    script = Script((202, None, both), ended, (200, resource("Succeeded"), {}))
+    await script.run("PUT")
+    assert script.paths()[1:] == ["GET operations", "GET virtualNetworks"]
+
+
+async def test_a_first_answer_that_says_failed_is_handed_on() -> None:
+    script = Script((201, resource("Failed"), ASYNC))
+    assert await script.run("PUT") == resource("Failed")
+
+
+async def test_an_acceptance_without_headers_is_asked_again_where_it_is() -> None:
+    script = Script((202, None, {}), (200, resource("Succeeded"), {}))
+    assert await script.run("PUT") == resource("Succeeded")
+
+
 @pytest.mark.parametrize("last", [200, 204, 404, 412])
 async def test_a_deletion_reads_its_result_once_more(last: int) -> None:
     here = {"Location": RESULT, "Retry-After": "15"}

@@ -121,6 +121,11 @@ async def _held(core: Core, id: str, subscription: str) -> Operation:
     operation = core.operations.get(id.lower())
     if operation is None or operation.subscription.lower() != subscription.lower():
         raise ArmError(404, "OperationNotFound", f"The operation '{id}' could not be found.")  # unconfirmed wording
+    return await held(core, operation)
+
+
+async def held(core: Core, operation: Operation) -> Operation:
+    """The operation, ended or after a short wait."""
     if operation.ended is None:
         try:
             operation = await asyncio.wait_for(core.operations.wait(operation.id), HOLD)

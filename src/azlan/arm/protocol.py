@@ -241,6 +241,9 @@ class Protocol:
                 poll.pop("Location", None)
             if shown == "Succeeded":
                 poll.pop("Retry-After")  # recorded of network interfaces: nothing is left to wait for
+                # Nor shall the next GET say Updating, unless it takes long.
+                await polling.held(core, operation)
+                row = core.store.snapshot.rows.get(row.key, row)
         if row.key == outcome.id.key:
             document = core.views.row(core.store.snapshot, row, call.api_version, provisioning=shown)
         else:

@@ -170,6 +170,8 @@ class Invocation:
         if found.status not in step.get("wants", step["accepts"]):
             raise Deviation(f"{found.error()}\nwanted {step['wants']}: {step['otherwise']}")
         document = await client.finished(found) if "polls" in step else found.json()
+        if "polls" in step and (follow(document, "properties.provisioningState") or "Succeeded") != "Succeeded":
+            raise Deviation(f"{found.url} has not succeeded: {document!r}")  # the cmdlet would go on with it
         value = read(step["reads"], document) if "reads" in step else None
         self._needed(step, value)
         if into := step.get("into"):

@@ -98,52 +98,70 @@ class ServiceClient:
     async def finished(self, first: Exchange) -> Any:
         """Follow an operation to its end; the resource's document, None for a DELETE. Raises CloudException."""
         state = _Polling(first)
-        if first.method == "PUT":
-            state.final = first.url
-        await self._polled(state)
-        if first.method == "DELETE":
-            if state.location:
-                await self._get(state.location, ignoring=(404, 412))
-            return None
-        if state.operation or state.resource is None:
-            state.resource = (await self._get(state.final)).json()
-        return state.resource
-
-    async def _polled(self, state: _Polling) -> None:
-        while state.status.lower() not in (SUCCEEDED, *FAILED):
+        # A first answer that says Failed is handed on as it is: nothing is thrown.
+        while not state.ended():
             await self.pause(state.seconds)
-            url = state.url()
-            found = await self._get(url)
-            state.take(found)
-            document = found.json()
-            # Anything with a `status` counts as the operation's document, whichever URL it came from.
-            reported = document.get("status") if isinstance(document, dict) else None
-            state.status = state.reported(found, reported)
-            if state.status.lower() in FAILED:
-                raise CloudException(f"the operation {state.status}: {found.error()}")
-            if url == state.operation and (not reported or document is None):
-                raise CloudException(f"{found.error()}\nno body with a status at Azure-AsyncOperation")
-            state.resource = document if reported is None else None
+            if not state.url:
+                raise CloudException(f"{first.error()}\nnothing to poll")
+            found = await self._get(state.url)
+            state.polled(found)
+            state.follow(found.status)
+        if state.status.lower() == SUCCEEDED:
+            if state.method == "DELETE" and state.final:
+                await self._get(state.final, ignoring=(404, 412))
+            elif state.method == "PUT" and (state.operation or state.resource is None):
+                state.resource = (await self._get(state.final)).json()
+        return state.resource if state.method == "PUT" else None
 
 
 class _Polling:
-    """What the answers so far have said."""
+    """What the answers so far have said, where to poll next, and what to read last."""
 
     def __init__(self, first: Exchange) -> None:
         self.method = first.method
-        self.operation = self.location = ""
-        self.final = ""
+        self.operation = self.location = self.final = ""
         self._request = first.url
         self.seconds: float = DEFAULT_SECONDS
         self.resource: Any = first.json()
         self.status = _first_status(first, self.resource)
-        self.take(first)
-        if self.method == "DELETE" and first.status == 201 and not self.location:
-            raise CloudException(f"{first.error()}\n201 without Location")
-        if first.status == 202 and not (self.operation or self.location):
-            raise CloudException(f"{first.error()}\n202 without Azure-AsyncOperation and Location")
+        self._take(first)
+        self.url = self.operation or self.location
+        self.follow(first.status)
 
-    def take(self, found: Exchange) -> None:
+    def ended(self) -> bool:
+        return self.status.lower() in (SUCCEEDED, *FAILED)
+
+    def follow(self, status: int) -> None:
+        """Which URL is next, after an answer of this status: the one of before, unless 201 or 202 lead elsewhere."""
+        if self.method == "PUT":
+            self.url = self.url or self._request
+            self.final = self._request
+            if status in (201, 202):
+                self.url = self.operation or (self.location if status == 202 else "") or self.url
+            return
+        if status == 201 and not self.location:
+            raise CloudException("DELETE: 201 without Location")
+        if status in (201, 202):
+            self.final = self.location
+            self.url = (self.location if status == 201 else self.operation or self.location) or self.url
+        if status == 202 and not self.url:
+            raise CloudException("DELETE: 202 without Azure-AsyncOperation and Location")
+
+    def polled(self, found: Exchange) -> None:
+        """Take an answer to a poll. Raises CloudException."""
+        self._take(found)
+        self.resource = document = found.json()
+        # Anything with a `status` counts as the operation's document, whichever URL it came from.
+        reported = document.get("status") if isinstance(document, dict) else None
+        self.status = self._reported(found, reported)
+        if self.status.lower() in FAILED:
+            raise CloudException(f"the operation {self.status}: {found.error()}")
+        if self.url.lower() == self.operation.lower() and not reported:
+            raise CloudException(f"{found.error()}\nno body with a status at Azure-AsyncOperation")
+        if self.method == "PUT" and not (self.operation or self.location) and document is None:
+            raise CloudException(f"{found.error()}\nno body")
+
+    def _take(self, found: Exchange) -> None:
         """The latest of each header counts, and stays where a later answer has none."""
         self.operation = found.headers.get("Azure-AsyncOperation", self.operation)
         self.location = found.headers.get("Location", self.location)
@@ -152,10 +170,7 @@ class _Polling:
             self.seconds = int(given) if given.lstrip("-").isdigit() else UNREAD_SECONDS
             assert self.seconds >= 0, f"Retry-After: {given} ends the cmdlet (Task.Delay)"
 
-    def url(self) -> str:
-        return self.operation or self.location or self._request
-
-    def reported(self, found: Exchange, status: str | None) -> str:
+    def _reported(self, found: Exchange, status: str | None) -> str:
         """The state after a poll. Raises CloudException where the runtime cannot tell."""
         if status and (status.lower() in (SUCCEEDED, *FAILED)):
             return status

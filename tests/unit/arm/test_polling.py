@@ -97,6 +97,19 @@ async def test_a_type_may_answer_put_as_succeeded_although_it_goes_on() -> None:
         assert len(c.core.operations.pending()) == 1
 
 
+async def test_a_put_that_says_succeeded_waits_a_little_so_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "HOLD", 30)
+    async with cloud() as c:
+        await c.group()
+        put = asyncio.create_task(c.call("PUT", "Toy.Net/plugs/p", {"location": "eastus2", "properties": {}}))
+        while not c.core.operations.pending():
+            await asyncio.sleep(0.001)
+        await c.settle()
+        answered = (await put).json()
+        assert answered["properties"]["provisioningState"] == "Succeeded"
+        assert await c.ok("GET", "Toy.Net/plugs/p") == answered
+
+
 async def test_an_action_that_an_operation_completes() -> None:
     async with cloud() as c:
         await c.group()
