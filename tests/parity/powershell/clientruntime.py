@@ -5,7 +5,8 @@
 
 LIBRARIES: a folder with Microsoft.Rest.ClientRuntime.dll, Microsoft.Rest.ClientRuntime.Azure.dll, Newtonsoft.Json.dll and
 Microsoft.Azure.Management.DataLake.Store.dll, a client generated as those of the Az modules are, which lends its HTTP pipeline.
-DOTNET: the root of a .NET Core 3.1. Python needs pythonnet. Nothing of it is a test of `make test`.
+The wheel azureml-dataprep 4.12.1 has all four. DOTNET: the root of a .NET Core 3.1, as in the wheel dotnetcore2 3.1.23. Python
+needs pythonnet. Nothing of it is a test of `make test`.
 """
 
 from __future__ import annotations
