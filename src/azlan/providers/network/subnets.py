@@ -259,7 +259,11 @@ RESOURCE = ResourceType(
             ("Microsoft.Network/serviceEndpointPolicies",),
             permission="Microsoft.Network/serviceEndpointPolicies/join/action",
         ),
-        Reference("properties.serviceEndpoints[].networkIdentifier.id", (PUBLIC_ADDRESS,)),
+        Reference(
+            "properties.serviceEndpoints[].networkIdentifier.id",
+            (PUBLIC_ADDRESS,),
+            permission="Microsoft.Network/publicIPAddresses/join/action",
+        ),
         Reference("properties.serviceGateway.id", ("Microsoft.Network/serviceGateways",)),
         Reference("properties.ipAllocations[].id", ("Microsoft.Network/IpAllocations",)),
         Reference(
