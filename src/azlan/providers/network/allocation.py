@@ -2,7 +2,8 @@
 
 Both network interfaces and Bastion hosts keep what they were given in `state`: `ipConfigurations` (name in lower case →
 `{"privateIPAddress", "subnet"}`) and `macAddress`; public IPs keep `ipAddress`. Azure reserves the first four and the
-last address of a subnet (virtual-networks-faq); the first dynamic address is .4 [recorded].
+last address of a subnet (virtual-networks-faq); the first dynamic address is .4 [recorded]. What one IP configuration has
+may be a block of addresses, `10.0.0.16/28`.
 """
 
 from __future__ import annotations
@@ -41,8 +42,14 @@ def taken_in(read: Read, subnet: str, *, but: str | None = None) -> Taken:
         held: Mapping[str, Mapping[str, str]] = row.state.get("ipConfigurations") or {}
         for name, given in held.items():
             if given["subnet"] == subnet:
-                taken[given["privateIPAddress"]] = row, name
+                for ip in each(given["privateIPAddress"]):
+                    taken[ip] = row, name
     return taken
+
+
+def each(given: str) -> list[str]:
+    """The addresses of what an IP configuration was given: one, or those of its block."""
+    return [str(ip) for ip in network(given)] if "/" in given else [given]
 
 
 def _holder(owner: ResourceId, taken: tuple[Row | None, str]) -> str:
@@ -93,6 +100,37 @@ def next_free(subnet: ResourceId, prefixes: list[str], taken: Taken) -> str:
         "SubnetIsFull",
         f"Subnet {subnet.name} with address prefix {','.join(prefixes)} does not have enough capacity for 1 IP addresses.",
     )
+
+
+def next_block(subnet: ResourceId, prefixes: list[str], taken: Taken, length: int) -> str:
+    """The first block of that prefix length with nothing in it that is taken or reserved; raises `SubnetIsFull`."""
+    for prefix in prefixes:
+        net = network(prefix)
+        if isinstance(net, IPv4Network) and net.prefixlen <= length:
+            for block in net.subnets(new_prefix=length):
+                if not any(str(ip) in taken or is_reserved(ip, prefix) for ip in block):
+                    return str(block)
+    raise invalid(
+        "SubnetIsFull",
+        f"Subnet {subnet.name} with address prefix {','.join(prefixes)} does not have enough capacity for a block of "
+        f"{2 ** (32 - length)} IP addresses.",
+    )
+
+
+def claim_block(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken: Taken, length: int) -> str:
+    """Check a static block for the IP configuration `name` of `owner`, every address of it as a static one."""
+    try:
+        block = network(wanted.strip() if "/" in wanted else f"{wanted.strip()}/{length}")
+    except ValueError:
+        block = None
+    if block is None or block.prefixlen != length:
+        raise invalid(
+            "InvalidIPAddressFormat",
+            f"The IP address {wanted} of IP configuration {ip_configuration_id(owner, name)} is not formatted correctly.",
+        )
+    for ip in block:
+        claim(owner, name, str(ip), prefixes, taken)
+    return str(block)
 
 
 def claim(owner: ResourceId, name: str, wanted: str, prefixes: list[str], taken: Taken) -> str:

@@ -15,6 +15,7 @@ from azlan.base.nets import address
 from azlan.contract.engine import Drop, Flow, Gate, Verdict
 from azlan.contract.world import NextHop, Nic, PartKey, Route, World, security_group_of
 from azlan.engines.model import judge, view_of
+from azlan.providers.network.allocation import each
 from azlan.providers.network.shapes import items
 from azlan.providers.network.watchers import named
 
@@ -208,6 +209,6 @@ def _configuration(row: Row, ip: str | None = None) -> str:
     configs = items(row.properties, "ipConfigurations")
     for config in configs:
         given = held.get(str(config["name"]).lower()) or {}
-        if ip is None or given.get("privateIPAddress") == ip:
+        if ip is None or ip in each(given.get("privateIPAddress", "")):
             return f"{row.id}/ipConfigurations/{config['name']}"
     return str(row.id)

@@ -18,7 +18,18 @@ from azlan.base.nets import address
 from azlan.contract.facts import Fact, IpConfig, Nic
 from azlan.providers.network import memberships
 from azlan.providers.network.address_space import prefixes_of
-from azlan.providers.network.allocation import Taken, claim, fact_mac, new_mac, new_public_address, next_free, taken_in
+from azlan.providers.network.allocation import (
+    Taken,
+    claim,
+    claim_block,
+    each,
+    fact_mac,
+    new_mac,
+    new_public_address,
+    next_block,
+    next_free,
+    taken_in,
+)
 from azlan.providers.network.effective import effective_routes, effective_security
 from azlan.providers.network.shapes import (
     API_VERSIONS,
@@ -35,6 +46,7 @@ from azlan.providers.network.shapes import (
     fold,
     internal_suffix,
     invalid,
+    ip_configuration_id,
     items,
     location_of,
     parent_key,
@@ -47,6 +59,8 @@ from azlan.providers.network.shapes import (
 
 CONFIGURATIONS = "ipConfigurations"
 CONFIGURATIONS_A_NIC = 256
+BLOCK_LENGTH = 28
+"""`privateIPAddressPrefixLength` of the blocks of addresses that Azure gives to secondary IP configurations."""
 AZURE_PROVIDED = "AzureProvidedDNS"
 """Instead of servers' addresses, by itself: Azure's own, whatever the virtual network says."""
 AZURE_DNS = "168.63.129.16"
@@ -241,6 +255,8 @@ def _check_configurations(write: Write) -> list[Json]:
             )
         _refuse_ipv6(write, config["name"], properties)
     _check_primary(write, configs)
+    for config in configs:
+        _check_block(write.id, config)
     subnets = {ref_key(config["properties"]["subnet"]) for config in configs}
     if len(subnets) > 1:
         raise invalid(
@@ -257,6 +273,27 @@ def _refuse_ipv6(write: Write, name: str, properties: Json) -> None:
             "IPv6NotSupported",
             f"IP configuration {name} of network interface {write.id} cannot be IPv6: Azlan's machines have IPv4 addresses "
             "only.",
+        )
+
+
+def _check_block(id: ResourceId, config: Json) -> None:
+    properties = config["properties"]
+    length = properties.get("privateIPAddressPrefixLength")
+    if length is None:
+        return
+    why = (
+        f"must be {BLOCK_LENGTH}"
+        if length != BLOCK_LENGTH
+        else "is not for the primary one"
+        if properties["primary"]
+        else "is not for one that has a public IP address"
+        if ref_key(properties.get("publicIPAddress"))
+        else None
+    )
+    if why:
+        raise invalid(
+            "InvalidPrivateIPAddressPrefixLength",
+            f"The private IP address prefix length {length} of IP configuration {ip_configuration_id(id, config['name'])} {why}.",
         )
 
 
@@ -290,23 +327,33 @@ def _allocate(write: Write, configs: list[Json]) -> None:
         static = properties["privateIPAllocationMethod"] == "Static"
         kept = held.get(name.lower())
         asked = properties.pop("privateIPAddress", None) if not static else properties.get("privateIPAddress")
+        length = properties.get("privateIPAddressPrefixLength")
         if static and asked:
-            ip = claim(write.id, name, asked, prefixes, taken)
+            at = write.id, name, asked, prefixes, taken
+            ip = claim_block(*at, length) if length else claim(*at)
             properties["privateIPAddress"] = ip
-        elif kept is not None and kept["subnet"] == key and kept["privateIPAddress"] not in taken:
+        elif kept is not None and kept["subnet"] == key and _still(kept["privateIPAddress"], length, taken):
             ip = kept["privateIPAddress"]
         else:
             wait.append(config)
             continue
         given[name.lower()] = _grant(name, ip, key, taken)
     for config in wait:
-        ip = next_free(parse_id(subnet_id), prefixes, taken)
+        length = config["properties"].get("privateIPAddressPrefixLength")
+        home = parse_id(subnet_id)
+        ip = next_block(home, prefixes, taken, length) if length else next_free(home, prefixes, taken)
         given[config["name"].lower()] = _grant(config["name"], ip, key, taken)
     write.state[CONFIGURATIONS] = given
 
 
+def _still(held: str, length: int | None, taken: Taken) -> bool:
+    """Whether what an IP configuration has is of the kind that it is to have, and free but for it."""
+    kind = f"/{length}" if length else ""
+    return (held.endswith(kind) if kind else "/" not in held) and not any(ip in taken for ip in each(held))
+
+
 def _grant(name: str, ip: str, subnet: str, taken: Taken) -> Json:
-    taken[ip] = None, name.lower()
+    taken.update((one, (None, name.lower())) for one in each(ip))
     return {"privateIPAddress": ip, "subnet": subnet}
 
 
@@ -384,11 +431,12 @@ def facts(row: Row, read: Read) -> Iterable[Fact]:
         tuple(
             IpConfig(
                 f"{row.key}/ipconfigurations/{config['name'].lower()}",
-                held[config["name"].lower()]["privateIPAddress"],
+                ip,
                 ref_key(config["properties"].get("publicIPAddress")),
                 tuple(filter(None, map(ref_key, items(config["properties"], memberships.GROUPS)))),
             )
             for config in ready
+            for ip in each(held[config["name"].lower()]["privateIPAddress"])
         ),
         ref_key(row.properties.get("networkSecurityGroup")),
         bool(row.properties.get("enableIPForwarding")),

@@ -15,6 +15,7 @@ from azlan.arm.resource import ActionContext, Json, Read, Row, Write
 from azlan.base.errors import ArmError
 from azlan.base.ids import ResourceId, key_of, parse_id
 from azlan.contract.world import Nic, World
+from azlan.providers.network.allocation import each
 from azlan.providers.network.shapes import (
     NETWORK_WATCHER,
     NIC,
@@ -139,7 +140,8 @@ def addresses_of(row: Row) -> list[str]:
     """An interface's private addresses, the primary one first."""
     held: Json = row.state.get("ipConfigurations") or {}
     configs = sorted(items(row.properties, "ipConfigurations"), key=lambda c: not c["properties"].get("primary"))
-    return [held[config["name"].lower()]["privateIPAddress"] for config in configs if config["name"].lower() in held]
+    given = [held[config["name"].lower()]["privateIPAddress"] for config in configs if config["name"].lower() in held]
+    return [ip for one in given for ip in each(one)]
 
 
 def nic_part(world: World, row: Row) -> Nic:

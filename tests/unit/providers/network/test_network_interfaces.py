@@ -1,4 +1,5 @@
 import re
+from unittest.mock import ANY
 
 import pytest
 
@@ -235,3 +236,65 @@ def test_what_a_get_shows_can_be_put_back(cloud: Ledger) -> None:
         back["properties"]["ipConfigurations"][0]["properties"]
         == (shown["properties"]["ipConfigurations"][0]["properties"])
     )
+
+
+def test_a_block_of_addresses(cloud: Ledger) -> None:
+    """As networkInterface.json says: with a prefix length, a block is given in place of one address."""
+    block = config("c2", privateIPAddressPrefixLength=28)
+    shown = cloud.put("networkInterfaces/n", {"ipConfigurations": [config("c1"), block]})
+    second = shown["properties"]["ipConfigurations"][1]["properties"]
+    assert (second["privateIPAddress"], second["privateIPAddressPrefixLength"]) == ("10.0.0.16/28", 28)
+    assert cloud.put("networkInterfaces/n", shown["properties"]) == {**shown, "etag": ANY, "properties": ANY}
+    nic = cloud.facts("networkInterfaces/n")[0]
+    assert isinstance(nic, Nic)
+    given = [entry.address for entry in nic.ip_configs]
+    assert given == ["10.0.0.4", *(f"10.0.0.{last}" for last in range(16, 32))]
+    for last in range(5, 16):
+        cloud.nic(f"n{last}", "v/s")
+    assert address_of(cloud.nic("after", "v/s")) == "10.0.0.32"
+    static = cloud.refused("networkInterfaces/x", nic_properties("v/s", address="10.0.0.31"))
+    assert static.code == "PrivateIPAddressIsAllocated"
+    assert static.message.endswith(f"{network_id('networkInterfaces/n')}/ipConfigurations/c2.")
+    again = cloud.put("networkInterfaces/n", {"ipConfigurations": [config("c1"), block]})
+    assert again["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] == "10.0.0.16/28"
+    single = cloud.put("networkInterfaces/n", {"ipConfigurations": [config("c1"), config("c2")]})
+    assert single["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] == "10.0.0.16"
+
+
+def test_a_static_block(cloud: Ledger) -> None:
+    def asked(address: str) -> dict[str, object]:
+        static = {"privateIPAllocationMethod": "Static", "privateIPAddress": address}
+        return {"ipConfigurations": [config("c1"), config("c2", privateIPAddressPrefixLength=28, **static)]}
+
+    shown = cloud.put("networkInterfaces/n", asked("10.0.0.64/28"))
+    assert shown["properties"]["ipConfigurations"][1]["properties"]["privateIPAddress"] == "10.0.0.64/28"
+    for wanted, code in (
+        ("10.0.0.65/28", "InvalidIPAddressFormat"),
+        ("0.0.0.0/0", "InvalidIPAddressFormat"),
+        ("10.0.0.0/28", "PrivateIPAddressInReservedRange"),
+        ("10.0.0.240/28", "PrivateIPAddressInReservedRange"),
+        ("10.0.0.64", "PrivateIPAddressIsAllocated"),
+        ("10.0.1.0/28", "PrivateIPAddressNotInSubnet"),
+    ):
+        assert cloud.refused("networkInterfaces/m", asked(wanted)).code == code, wanted
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        [config("c1", privateIPAddressPrefixLength=28)],
+        [config("c1"), config("c2", privateIPAddressPrefixLength=27)],
+        [config("c1"), config("c2", privateIPAddressPrefixLength=28, publicIPAddress={"id": network_id("publicIPAddresses/p")})],
+    ],
+)  # fmt: skip
+def test_blocks_that_are_refused(cloud: Ledger, configs: list[dict[str, object]]) -> None:
+    assert (
+        cloud.refused("networkInterfaces/n", {"ipConfigurations": configs}).code
+        == "InvalidPrivateIPAddressPrefixLength"
+    )
+
+
+def test_no_room_for_a_block(cloud: Ledger) -> None:
+    cloud.subnet("v", "small", "10.0.1.0/28")
+    block = [config("c1", "small"), config("c2", "small", privateIPAddressPrefixLength=28)]
+    assert cloud.refused("networkInterfaces/n", {"ipConfigurations": block}).code == "SubnetIsFull"
