@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 PINNED = Path(__file__).parents[3] / "requirements" / "recordings.txt"
@@ -36,16 +37,21 @@ def archives() -> dict[str, Path]:
     with (there / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name, line in packages().items():
-            if _archive(there, name) is None:
+            if _archive(there, name, line) is None:
                 _download(there, line)
-        found = {name: _archive(there, name) for name in packages()}
+        found = {name: _archive(there, name, line) for name, line in packages().items()}
     missing = [name for name, path in found.items() if path is None]
     assert not missing, f"pip has downloaded no archive of {', '.join(missing)} into {there}"
     return {name: path for name, path in found.items() if path is not None}
 
 
-def _archive(there: Path, name: str) -> Path | None:
-    return next((path for path in (there / f"{name}.zip", there / f"{name}.tar.gz") if path.exists()), None)
+def _archive(there: Path, name: str, line: str) -> Path | None:
+    """The archive, where it is there and whole."""
+    path = there / f"{name}.zip"
+    if not path.exists() or sha256(path.read_bytes()).hexdigest() not in line:
+        path.unlink(missing_ok=True)
+        return None
+    return path
 
 
 def _download(there: Path, line: str) -> None:

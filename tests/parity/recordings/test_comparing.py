@@ -1,15 +1,19 @@
-"""What the comparison of two answers sees, and what it lets pass; which calls are in scope; both formats of recordings."""
+"""What the comparison of two answers sees, and what it lets pass; which calls are in scope; both formats of recordings; their
+archives."""
 
 from __future__ import annotations
 
 import json
 from copy import deepcopy
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from azlan.arm.registry import Registry
+from parity.recordings import obtain
 from parity.recordings.comparing import Difference, Memory, compare
 from parity.recordings.preparing import Mapping, with_ubuntu_asked, with_ubuntu_shown
 from parity.recordings.reading import HIDDEN_BY_VCR, Call, Reply, read
@@ -260,3 +264,20 @@ def test_only_what_was_reviewed_is_explained() -> None:
     ):
         left, _ = unexplained(recording, [(call, difference)])
         assert left == [f"call {call}: {difference}"]
+
+
+def test_an_archive_that_is_not_whole_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"toy==1 --hash=sha256:{sha256(b'whole').hexdigest()}"
+    fetched: list[str] = []
+
+    def download(there: Path, asked: str) -> None:
+        fetched.append(asked)
+        (there / "toy-1.zip").write_bytes(b"whole")
+
+    monkeypatch.setattr(obtain, "folder", lambda: tmp_path)
+    monkeypatch.setattr(obtain, "packages", lambda: {"toy-1": line})
+    monkeypatch.setattr(obtain, "_download", download)
+    (tmp_path / "toy-1.zip").write_bytes(b"who")
+    for _ in range(2):
+        assert obtain.archives() == {"toy-1": tmp_path / "toy-1.zip"}
+    assert fetched == [line]
