@@ -133,7 +133,7 @@ FAULTS = (
     Fault(
         "a subnet's security group is left out",
         _TRANSLATION,
-        'subnet_rules=f"rules:{subnet.security_group}" if subnet.security_group else None',
+        "subnet_rules=gates[1]",
         "subnet_rules=None",
     ),
     Fault("IP forwarding is never on", _TRANSLATION, "forwarding=nic.forwarding", "forwarding=False"),
@@ -148,8 +148,20 @@ FAULTS = (
     Fault(
         "a subnet's change reaches none of its NICs",
         _INDEX,
-        "                touched.nics.update(self.nics_in.get(fact.id, ()))\n                if fact.route_table",
-        "                if fact.route_table",
+        "touched.nics.update(self.nics_in.get(fact.id, ()))",
+        "pass",
+    ),
+    Fault(
+        "a subnet that is not linked reaches the peer",
+        _ROUTES,
+        "if half.id not in closed else None",
+        "if half.id or closed else None",
+    ),
+    Fault(
+        "what a peering links is not looked at again at the NICs",
+        _INDEX,
+        "self._touch_nics_of_vnet(fact.vnet, touched)",
+        "pass",
     ),
     Fault(
         "one Connected half is enough",
