@@ -111,6 +111,19 @@ def test_others_are_reached_as_ever(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_the_command_left_running_is_hung_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with cloud(tmp_path) as config, capitals() as elsewhere:
+            proxy = Proxy(config)
+            async with await proxy.start():
+                _, reader, writer = await ask(proxy, f"CONNECT 127.0.0.1:{elsewhere}")
+                await proxy.hang_up()
+                assert await reader.read() == b""
+                writer.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("request_line", "password", "status"),
     [
