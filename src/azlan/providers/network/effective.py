@@ -43,6 +43,9 @@ TAGS = {
 _ANYWHERE_THE_SAME = {Tag.PLATFORM_DNS: f"{DNS_ADDRESS}/32", Tag.PLATFORM_IMDS: f"{METADATA_ADDRESS}/32"}
 """What Azure expands these two to is unconfirmed."""
 
+PROBES_V6 = "fe80::1234:5678:9abc/128"
+"""Where the load balancer's probes come from in IPv6, which `AzureLoadBalancer` stands for as well [recorded]."""
+
 PROTOCOLS = {0: "All", 1: "Icmp", 6: "Tcp", 17: "Udp", 50: "Esp", 51: "Ah"}
 
 
@@ -136,12 +139,12 @@ def _group(context: ActionContext, world: World, nic: Nic, rules: str, associati
     used = 0
     if isinstance(part, RuleSet) and isinstance(vnet, Vnet):
         stored = _stored(context.get(key))
-        for direction, ranked in (("Outbound", part.outbound), ("Inbound", part.inbound)):
+        for direction, ranked in (("Inbound", part.inbound), ("Outbound", part.outbound)):
             for rule in ranked:
                 used |= rule.sources.tags | rule.destinations.tags
                 shown.append(_rule(rule, direction, vnet, stored.get(rule.name.lower(), {})))
     tag_map = {
-        name: expand(vnet, bit) for name, bit in TAGS.items() if used & bit and isinstance(vnet, Vnet)
+        name: _stands_for(vnet, bit) for name, bit in TAGS.items() if used & bit and isinstance(vnet, Vnet)
     }  # fmt: skip
     return {
         "networkSecurityGroup": {"id": named(context, key)},
@@ -171,14 +174,16 @@ def _rule(rule: SecurityRule, direction: str, vnet: Vnet, stored: Json) -> Json:
         ("source", sources, source_expanded, source_ports),
         ("destination", destinations, destination_expanded, destination_ports),
     ):
-        # One value is shown in both forms; of several, Azure's singular form is unconfirmed and left out.
+        # One value is shown in both forms; of several, Azure's singular form is unconfirmed and left out. Any address is
+        # IPv4's and IPv6's: the same words twice in the list [recorded].
         if len(ports) == 1:
             shown[f"{side}PortRange"] = ports[0]
         shown[f"{side}PortRanges"] = ports
-        if len(addresses) == 1:
+        if len(set(addresses)) == 1:
             shown[f"{side}AddressPrefix"] = addresses[0]
         shown[f"{side}AddressPrefixes"] = addresses
-        shown[f"expanded{side[0].upper()}{side[1:]}AddressPrefix"] = expanded
+        if expanded:
+            shown[f"expanded{side[0].upper()}{side[1:]}AddressPrefix"] = expanded
     return shown | {
         "access": "Allow" if rule.allow else "Deny",
         "priority": rule.priority,
@@ -189,8 +194,11 @@ def _rule(rule: SecurityRule, direction: str, vnet: Vnet, stored: Json) -> Json:
 def _addresses(addresses: AddressSet, vnet: Vnet, stored: Json, side: str) -> tuple[list[str], list[str]]:
     """(as written, what its service tags stand for in this network)."""
     tags = [name for name, bit in TAGS.items() if addresses.tags & bit]
-    written = [prefix for prefix in addresses.prefixes if prefix != "::/0" or "0.0.0.0/0" not in addresses.prefixes]
-    expanded = [prefix for name in tags for prefix in expand(vnet, TAGS[name])]
+    written = [
+        "0.0.0.0/0" if prefix == "::/0" and "0.0.0.0/0" in addresses.prefixes else prefix
+        for prefix in addresses.prefixes
+    ]
+    expanded = [prefix for name in tags for prefix in _stands_for(vnet, TAGS[name])]
     if not written and not tags:  # a service tag behind which there is nothing
         one, many = stored.get(f"{side}AddressPrefix"), stored.get(f"{side}AddressPrefixes")
         written = [str(text) for text in ([one] if one else many or ())]
@@ -206,6 +214,11 @@ def expand(vnet: Vnet, tag: Tag) -> list[str]:
     if tag in _ANYWHERE_THE_SAME:
         return [_ANYWHERE_THE_SAME[tag]]
     return list(_expanded(vnet.tags, tag))
+
+
+def _stands_for(vnet: Vnet, tag: Tag) -> list[str]:
+    """As Azure shows what a service tag stands for."""
+    return [*expand(vnet, tag), *([PROBES_V6] if tag is Tag.LOAD_BALANCER else [])]
 
 
 @lru_cache(maxsize=64)

@@ -126,11 +126,9 @@ async def test_rules_of_interface_and_subnet() -> None:
             "sourcePortRanges": ["0-65535"],
             "sourceAddressPrefix": "203.0.113.7/32",
             "sourceAddressPrefixes": ["203.0.113.7/32"],
-            "expandedSourceAddressPrefix": [],
             "destinationPortRanges": ["80-80", "8000-8080"],
             "destinationAddressPrefix": "0.0.0.0/0",
-            "destinationAddressPrefixes": ["0.0.0.0/0"],
-            "expandedDestinationAddressPrefix": [],
+            "destinationAddressPrefixes": ["0.0.0.0/0", "0.0.0.0/0"],
             "access": "Allow",
             "priority": 100,
             "direction": "Inbound",
@@ -139,9 +137,14 @@ async def test_rules_of_interface_and_subnet() -> None:
         local = rules["defaultSecurityRules/AllowVnetInBound"]
         assert local["sourceAddressPrefix"] == "VirtualNetwork"
         assert set(local["expandedSourceAddressPrefix"]) == {"10.0.0.0/15", "168.63.129.16/32"}
-        assert groups[0]["tagMap"]["AzureLoadBalancer"] == ["168.63.129.16/32"]
-        inbound = [shown for shown in groups[0]["effectiveSecurityRules"] if shown["direction"] == "Inbound"]
-        assert [shown["priority"] for shown in inbound] == [100, 65000, 65001, 65500]
+        assert groups[0]["tagMap"]["AzureLoadBalancer"] == ["168.63.129.16/32", "fe80::1234:5678:9abc/128"]
+        probes = rules["defaultSecurityRules/AllowAzureLoadBalancerInBound"]
+        assert probes["expandedSourceAddressPrefix"] == groups[0]["tagMap"]["AzureLoadBalancer"]
+        order = [(shown["direction"], shown["priority"]) for shown in groups[0]["effectiveSecurityRules"]]
+        assert order == [
+            *(("Inbound", priority) for priority in (100, 65000, 65001, 65500)),
+            *(("Outbound", priority) for priority in (100, 65000, 65001, 65500)),
+        ]
 
 
 async def test_no_group_no_rules() -> None:
@@ -232,3 +235,33 @@ def test_a_tag_expands_to_what_its_classification_says() -> None:
         assert any(address(text) in prefix for prefix in private) is inside, text
         assert any(address(text) in prefix for prefix in public) is outside, text
     assert expand(part, Tag.LOAD_BALANCER) == []
+
+
+async def test_application_security_groups_are_their_members() -> None:
+    async with watched() as cloud:
+        groups = "Microsoft.Network/applicationSecurityGroups"
+        await cloud.azure.ok("PUT", f"{groups}/web", {"location": "eastus2"})
+        nic = await cloud.azure.ok("GET", NIC)
+        named = [{"id": f"{NETWORK}/applicationSecurityGroups/web"}]
+        nic["properties"]["ipConfigurations"][0]["properties"]["applicationSecurityGroups"] = named
+        nic["properties"]["networkSecurityGroup"] = {"id": f"{NETWORK}/networkSecurityGroups/g"}
+        rule = {
+            "protocol": "Tcp",
+            "sourcePortRange": "*",
+            "destinationPortRange": "80",
+            "sourceAddressPrefix": "*",
+            "destinationApplicationSecurityGroups": named,
+            "access": "Allow",
+            "priority": 100,
+            "direction": "Inbound",
+        }
+        group = {"location": "eastus2", "properties": {"securityRules": [{"name": "web", "properties": rule}]}}
+        await cloud.azure.ok("PUT", "Microsoft.Network/networkSecurityGroups/g", group)
+        await cloud.azure.ok("PUT", NIC, nic)
+        (entry,) = (await cloud.posted(RULES))["value"]
+        assert entry["networkSecurityGroup"] == {"id": f"{NETWORK}/networkSecurityGroups/g"}
+        shown = next(shown for shown in entry["effectiveSecurityRules"] if shown["name"] == "securityRules/web")
+        assert (shown["destinationAddressPrefix"], shown["destinationAddressPrefixes"]) == (
+            "10.0.0.4/32",
+            ["10.0.0.4/32"],
+        )
