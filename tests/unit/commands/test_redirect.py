@@ -58,14 +58,20 @@ async def cloud(folder: Path) -> AsyncIterator[Config]:
         yield config
 
 
-async def ask(proxy: Proxy, request: str, *, password: str | None = None) -> Asked:
+@asynccontextmanager
+async def asked(proxy: Proxy, request: str, *, password: str | None = None) -> AsyncIterator[Asked]:
     """The status that a request's head gets; credentials as a client makes them of the proxy's URL."""
     parts = urlsplit(proxy.url)
     credentials = base64.b64encode(f"{parts.username}:{password or parts.password}".encode()).decode()
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(f"{request} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic {credentials}\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
-    return head.decode().split("\r\n")[0].partition(" ")[2], reader, writer
+    try:
+        yield head.decode().split("\r\n")[0].partition(" ")[2], reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def opened() -> list[str]:
@@ -82,16 +88,13 @@ def test_azures_names_lead_to_the_cloud(tmp_path: Path, name: str) -> None:
     async def main() -> None:
         async with cloud(tmp_path) as config:
             proxy = Proxy(config)
-            async with await proxy.start():
-                status, reader, writer = await ask(proxy, f"CONNECT {name.title()}:443")
+            async with await proxy.start(), asked(proxy, f"CONNECT {name.title()}:443") as (status, reader, writer):
                 assert status == "200 Connection established"
                 await writer.start_tls(
                     ssl.create_default_context(cadata=proxy.authority.decode()), server_hostname=name
                 )
                 writer.write(b"hello\n")
                 assert await reader.readline() == b"HELLO\n"
-                writer.close()
-                await proxy.hang_up()
 
     asyncio.run(main())
 
@@ -100,13 +103,11 @@ def test_others_are_reached_as_ever(tmp_path: Path) -> None:
     async def main() -> None:
         async with cloud(tmp_path) as config, capitals() as elsewhere:
             proxy = Proxy(config)
-            async with await proxy.start():
-                _, reader, writer = await ask(proxy, f"CONNECT 127.0.0.1:{elsewhere}")
+            async with await proxy.start(), asked(proxy, f"CONNECT 127.0.0.1:{elsewhere}") as (_, reader, writer):
                 writer.write(b"hello\n")
                 assert await reader.readline() == b"HELLO\n"
                 writer.write_eof()
                 assert await reader.read() == b""
-                await proxy.hang_up()
 
     asyncio.run(main())
 
@@ -115,11 +116,9 @@ def test_what_the_command_left_running_is_hung_up(tmp_path: Path) -> None:
     async def main() -> None:
         async with cloud(tmp_path) as config, capitals() as elsewhere:
             proxy = Proxy(config)
-            async with await proxy.start():
-                _, reader, writer = await ask(proxy, f"CONNECT 127.0.0.1:{elsewhere}")
+            async with await proxy.start(), asked(proxy, f"CONNECT 127.0.0.1:{elsewhere}") as (_, reader, _):
                 await proxy.hang_up()
                 assert await reader.read() == b""
-                writer.close()
 
     asyncio.run(main())
 
@@ -141,8 +140,7 @@ def test_what_is_refused(tmp_path: Path, request_line: str, password: str | None
     async def main() -> None:
         async with cloud(tmp_path) as config:
             proxy = Proxy(config)
-            async with await proxy.start():
-                answered, reader, _ = await ask(proxy, request_line, password=password)
+            async with await proxy.start(), asked(proxy, request_line, password=password) as (answered, reader, _):
                 assert answered == status
                 assert await reader.read() == b""
 
@@ -153,8 +151,8 @@ def test_a_cloud_that_is_not_up_is_a_bad_gateway(tmp_path: Path) -> None:
     async def main() -> None:
         async with cloud(tmp_path) as config:
             proxy = Proxy(config)
-        async with await proxy.start():
-            assert (await ask(proxy, "CONNECT management.azure.com:443"))[0] == "502 Bad Gateway"
+        async with await proxy.start(), asked(proxy, "CONNECT management.azure.com:443") as (status, _, _):
+            assert status == "502 Bad Gateway"
 
     asyncio.run(main())
 
