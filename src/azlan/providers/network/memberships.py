@@ -79,8 +79,9 @@ def check_rule(write: Write) -> None:
         groups = _ids(write.properties, _member(side))
         if len(groups) > GROUPS_A_RULE:
             raise invalid(
-                "SecurityRuleApplicationSecurityGroupCountLimitReached",
-                f"Security rule {write.id} has {len(groups)} {side} application security groups. The most is {GROUPS_A_RULE}.",
+                "NumberOfApplicationSecurityGroupsReferencedInSecurityRuleLimitReached",
+                f"A security rule may have up to {GROUPS_A_RULE} Application Security Group in the source or destination "
+                f"fields. The requested configuration has {len(groups)} in the {side.capitalize()}A{GROUPS[1:]} field.",
             )
         for group in groups:
             same_region(write, group, write.location)

@@ -170,6 +170,13 @@ def check(rule: ResourceId, properties: Json) -> None:
 
 def _check_addresses(rule: ResourceId, properties: Json, side: str, groups: bool) -> None:
     one, many = f"{side}AddressPrefix", f"{side}AddressPrefixes"
+    if groups and (properties.get(one) or properties.get(many)):
+        name = side.capitalize()
+        raise invalid(
+            "SecurityRuleParameterConflict",
+            f"Security rule with Id {rule} must specify a non empty value for exactly one of: {name}AddressPrefixes, "
+            f"{name}AddressPrefix, {name}ApplicationSecurityGroups.",
+        )
     found = _either(rule, properties, one, many, needed=not groups)
     if properties.get(many):
         properties[many] = [address_prefix(str(text)) for text in found]

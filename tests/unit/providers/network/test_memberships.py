@@ -133,6 +133,22 @@ def test_a_rule_names_ten_groups_on_a_side(cloud: Ledger) -> None:
     cloud.put("networkSecurityGroups/g")
     path = "networkSecurityGroups/g/securityRules/r"
     cloud.put(path, rule(sourceApplicationSecurityGroups=refs(*names[:10])))
-    with pytest.raises(ArmError) as refused:
-        cloud.put(path, rule(sourceApplicationSecurityGroups=refs(*names)))
-    assert code_of(refused) == "SecurityRuleApplicationSecurityGroupCountLimitReached"
+    error = cloud.refused(path, rule(sourceApplicationSecurityGroups=refs(*names)))
+    assert (error.code, error.message) == (
+        "NumberOfApplicationSecurityGroupsReferencedInSecurityRuleLimitReached",
+        "A security rule may have up to 10 Application Security Group in the source or destination fields. The requested "
+        "configuration has 11 in the SourceApplicationSecurityGroups field.",
+    )
+
+
+@pytest.mark.parametrize(
+    "addresses", [{"destinationAddressPrefix": "*"}, {"destinationAddressPrefixes": ["10.0.0.0/8"]}]
+)
+def test_groups_stand_in_place_of_addresses(cloud: Ledger, addresses: dict[str, Any]) -> None:
+    cloud.put("networkSecurityGroups/g")
+    path = "networkSecurityGroups/g/securityRules/r"
+    error = cloud.refused(path, rule(destinationApplicationSecurityGroups=refs("web"), **addresses))
+    assert error.message == (
+        f"Security rule with Id {network_id(path)} must specify a non empty value for exactly one of: "
+        "DestinationAddressPrefixes, DestinationAddressPrefix, DestinationApplicationSecurityGroups."
+    )

@@ -106,7 +106,10 @@ def test_addresses_in_azures_spelling(cloud: Ledger, given: str, kept: str) -> N
             "Unsupported value used: *.",
         ),
         (
-            {"sourceApplicationSecurityGroups": [{"id": network_id("applicationSecurityGroups/a")}]},
+            {
+                "sourceAddressPrefix": None,
+                "sourceApplicationSecurityGroups": [{"id": network_id("applicationSecurityGroups/a")}],
+            },
             "InvalidResourceReference",
             "applicationSecurityGroups/a",
         ),
