@@ -150,3 +150,9 @@ def test_private_only(cloud: Ledger) -> None:
     nic = cloud.facts("bastionHosts/b")[0]
     assert isinstance(nic, Nic)
     assert nic.ip_configs[0].public_address is None
+
+
+def test_older_versions_show_no_sku(cloud: Ledger) -> None:
+    cloud.put("bastionHosts/b", properties())
+    assert "sku" not in cloud.get("bastionHosts/b", version="2020-06-01")
+    assert cloud.get("bastionHosts/b", version="2021-02-01")["sku"] == {"name": "Basic"}

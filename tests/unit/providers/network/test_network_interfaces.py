@@ -298,3 +298,22 @@ def test_no_room_for_a_block(cloud: Ledger) -> None:
     cloud.subnet("v", "small", "10.0.1.0/28")
     block = [config("c1", "small"), config("c2", "small", privateIPAddressPrefixLength=28)]
     assert cloud.refused("networkInterfaces/n", {"ipConfigurations": block}).code == "SubnetIsFull"
+
+
+@pytest.mark.parametrize(
+    ("version", "there"),
+    [
+        ("2020-06-01", set()),
+        ("2021-05-01", {"vnetEncryptionSupported"}),
+        ("2022-07-01", {"vnetEncryptionSupported", "disableTcpStateTracking", "allowPort25Out"}),
+        (
+            "2022-09-01",
+            {"vnetEncryptionSupported", "disableTcpStateTracking", "allowPort25Out", "auxiliaryMode", "auxiliarySku"},
+        ),
+    ],
+)
+def test_versions_that_show_more(cloud: Ledger, version: str, there: set[str]) -> None:
+    shown = cloud.put("networkInterfaces/n", nic_properties("v/s"), version=version)
+    dated = {"vnetEncryptionSupported", "disableTcpStateTracking", "allowPort25Out", "auxiliaryMode", "auxiliarySku"}
+    assert set(shown["properties"]) & dated == there
+    assert ("kind" in shown) == ("allowPort25Out" in there)

@@ -5,6 +5,7 @@ import pytest
 from azlan.contract.facts import PublicAddress
 from azlan.providers.network import allocation
 from ledger import Ledger, network_id, nic_properties
+from unit.providers.azure import azure
 
 
 @pytest.fixture
@@ -206,3 +207,19 @@ def test_all_addresses_given_away(cloud: Ledger, monkeypatch: pytest.MonkeyPatch
     standard(cloud, "b")
     asked = {"publicIPAllocationMethod": "Static"}
     assert cloud.refused("publicIPAddresses/c", asked).code == "PublicIPCountLimitReached"
+
+
+async def test_an_address_is_told_once_it_is_made() -> None:
+    async with azure() as cloud:
+        path = "Microsoft.Network/publicIPAddresses/p"
+        body = {
+            "location": "eastus2",
+            "properties": {"publicIPAllocationMethod": "Static"},
+            "sku": {"name": "Standard"},
+        }
+        answer = await cloud.call("PUT", path, body)
+        assert (answer.status_code, "ipAddress" in answer.json()["properties"]) == (201, False)
+        made = await cloud.until(path, "Succeeded")
+        assert made["properties"]["ipAddress"].startswith("203.0.113.")
+        again = await cloud.call("PUT", path, {**body, "tags": {"a": "b"}})
+        assert again.json()["properties"]["ipAddress"] == made["properties"]["ipAddress"]

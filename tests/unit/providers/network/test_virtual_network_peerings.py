@@ -387,3 +387,11 @@ def _grant(cloud: Ledger, principal: Principal, scope: str) -> None:
         "2022-04-01",
     )
     cloud.snapshot = cloud.snapshot.with_row(row)
+
+
+def test_older_versions_are_not_told_of_what_is_in_sync(cloud: Ledger) -> None:
+    cloud.peer("a", "b")
+    old, new = (cloud.get(half("a", "b"), version=version)["properties"] for version in ("2020-06-01", "2021-02-01"))
+    assert set(new) - set(old) == {"peeringSyncLevel", "remoteVirtualNetworkAddressSpace", "peerCompleteVnets"}
+    (inline,) = cloud.get("virtualNetworks/a", version="2020-06-01")["properties"]["virtualNetworkPeerings"]
+    assert inline["properties"] == old

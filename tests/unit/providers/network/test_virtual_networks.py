@@ -237,3 +237,9 @@ def test_tags_of_a_network_change_while_its_peer_is_gone(cloud: Ledger) -> None:
     shown = cloud.put("virtualNetworks/a", space("10.0.0.0/16"), tags={"now": "alone"})
     assert shown["tags"] == {"now": "alone"}
     assert cloud.get(half("a", "b"))["properties"]["peeringState"] == "Disconnected"
+
+
+@pytest.mark.parametrize(("version", "there"), [("2016-12-01", False), ("2020-06-01", True), ("2021-05-01", False)])
+def test_a_flag_that_only_some_versions_show(cloud: Ledger, version: str, there: bool) -> None:
+    shown = cloud.put("virtualNetworks/v", space("10.0.0.0/16"), version=version)
+    assert ("enableVmProtection" in shown["properties"]) == there
