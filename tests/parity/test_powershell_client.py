@@ -162,6 +162,9 @@ async def test_a_request_that_the_client_would_send_again() -> None:
     [
         ("VirtualNetwork", {"properties": {"subnets": {}}}),
         ("VirtualNetwork", {"properties": []}),
+        ("VirtualNetwork", {"properties": None}),
+        ("VirtualNetwork", {"properties": {"subnets": [""]}}),
+        ("BastionHost", {"properties": {"scaleUnits": True}}),
         ("VirtualNetwork", {"name": {}}),
         ("PublicIPAddress", {"properties": {"idleTimeoutInMinutes": "four"}}),
         ("DnsNameAvailabilityResult", {"available": "yes"}),
@@ -180,6 +183,8 @@ def test_answers_that_cannot_be_read(model: str, document: Any) -> None:
 def test_what_is_converted_and_what_is_skipped() -> None:
     given = {"NAME": "v", "more": 1, "tags": {"a": "b"}, "properties": {"flowTimeoutInMinutes": "4", "subnets": None}}
     assert read("VirtualNetwork", given) == {"name": "v", "tags": {"a": "b"}, "properties": {"flowTimeoutInMinutes": 4}}
+    empty = {"ddosProtectionPlan": "", "subnets": "", "enableDdosProtection": "", "resourceGuid": ""}
+    assert read("VirtualNetwork", {"properties": empty})["properties"]["resourceGuid"] == ""
     image = read("VirtualMachineImage", {"properties": {"osDiskImage": {"operatingSystem": "linux"}}})
     assert image["properties"]["osDiskImage"]["operatingSystem"] == "Linux"
 

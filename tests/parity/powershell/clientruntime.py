@@ -225,15 +225,15 @@ def compare(pipeline: Pipeline, count: int) -> int:
 
 
 def through(pipeline: Pipeline, endpoint: str, context: ssl.SSLContext) -> tuple[Any, Counter[str]]:
-    """The handler that brings what .NET asks without TLS to a cloud, and how often each method was asked."""
+    """The handler that brings what .NET asks without TLS to a cloud, and how often each method was answered how."""
     http = httpx.Client(base_url=endpoint, verify=context, timeout=60)
     counts = Counter[str]()
     single = {"connection", "content-length", "transfer-encoding", "host"}
 
     def answer(method: str, path: str, headers: dict[str, str], body: bytes, base: str) -> Answer:
-        counts[method] += 1
         given = {name: value for name, value in headers.items() if name.lower() not in single}
         found = http.request(method, path, headers=given, content=body)
+        counts[f"{method} {found.status_code}"] += 1
         kept = {name: value for name, value in found.headers.items() if name.lower() not in single}
         return found.status_code, found.content, {name: value.replace(endpoint, base) for name, value in kept.items()}
 
@@ -276,7 +276,7 @@ async def tab(pipeline: Pipeline) -> None:
                 for machine, target in tests.PINGS:
                     print(machine, target, await tests.pings(up, powershell, machine, target))
                 await tests.clean_up(powershell)
-            print(dict(counts), {key: up.status()[key] for key in ("runningMachines", "parts")})
+            print(dict(sorted(counts.items())), {key: up.status()[key] for key in ("runningMachines", "parts")})
 
 
 if __name__ == "__main__":

@@ -66,12 +66,21 @@ def read(wanted: str, document: Any, at: str = "") -> Any:
 def _members(table: dict[str, Any], document: dict[str, Any], at: str) -> dict[str, Any]:
     lowered = {name.lower(): value for name, value in document.items()}
     found = {name: document[name] if name in document else lowered.get(name.lower()) for name in table}
+    if _transformed(table) and "properties" in lowered:
+        _object(lowered["properties"], f"{at}.properties")  # which the converter looks into without asking
     return {
         name: _value(_Member(table[name]), value, f"{at}.{name}") for name, value in found.items() if value is not None
     }
 
 
+def _transformed(table: dict[str, Any] | None) -> bool:
+    """Whether the class has the members below `properties` for its own, by TransformationJsonConverter."""
+    return table is not None and isinstance(table.get("properties"), dict)
+
+
 def _value(member: _Member, value: Any, at: str) -> Any:
+    if value == "" and member.type != "string" and not _transformed(tables().get(member.type)):
+        return None  # as null, for whatever can be null
     if member.members is not None:
         return _members(member.members, _object(value, at), at)
     if member.type.startswith("["):
@@ -99,6 +108,10 @@ def _scalar(kind: str, value: Any, at: str) -> Any:
         if kind == "string":
             return str(value).lower() if isinstance(value, bool) else str(value)
         if kind == "int":
+            if isinstance(value, bool):
+                raise ValueError(value)
+            return int(value)
+        if kind == "long":
             return int(value)
         if kind == "bool":
             return _bool(value)
@@ -107,6 +120,8 @@ def _scalar(kind: str, value: Any, at: str) -> Any:
     except ValueError:
         raise SerializationException(f"{at}: {kind} wanted, {value!r} found") from None
     words = kind.removeprefix("enum(").removesuffix(")").split(",")
+    if str(value).removeprefix("-").isdigit():
+        return words[int(value)] if 0 <= int(value) < len(words) else str(value)  # any number will do
     for word in words:
         if word.lower() == str(value).lower():
             return word
