@@ -166,9 +166,9 @@ async def test_the_same_template_twice_keeps_its_disks() -> None:
         }
         body = vm_body(await cloud.nic("n"), storageProfile=profile)
         await cloud.ok("PUT", VM, body)
-        (first,) = (await cloud.ok("GET", VM))["properties"]["storageProfile"]["dataDisks"]
+        (first,) = (await cloud.until(VM, "Succeeded"))["properties"]["storageProfile"]["dataDisks"]
         await cloud.ok("PUT", VM, body)
-        (again,) = (await cloud.ok("GET", VM))["properties"]["storageProfile"]["dataDisks"]
+        (again,) = (await cloud.until(VM, "Succeeded"))["properties"]["storageProfile"]["dataDisks"]
         assert again == first
         assert len((await cloud.ok("GET", f"{COMPUTE}/disks"))["value"]) == 2
 
