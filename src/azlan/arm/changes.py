@@ -6,6 +6,7 @@ confirmed is marked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
@@ -47,6 +48,8 @@ class Outcome:
     row: Row | None
     operation: Operation | None
     created: bool = False
+    retagged: bool = False
+    """A PUT that changed tags, and nothing else."""
 
 
 def canonical_id(unit: Unit, id: ResourceId) -> ResourceId:
@@ -124,7 +127,12 @@ def put(unit: Unit, declared: ResourceType, id: ResourceId, body: Any, *, kind: 
     for child in children:
         _accept_children(write, child)
     _check_references(unit, write, declared, id, "")
-    return _conclude(unit, declared, id, write, kind, created=row is None)
+    retagged = row is not None and row.body != write.body and _untagged(row.body) == _untagged(write.body)
+    return replace(_conclude(unit, declared, id, write, kind, created=row is None), retagged=retagged)
+
+
+def _untagged(body: Mapping[str, Any]) -> Json:
+    return {name: value for name, value in body.items() if name != "tags"}
 
 
 def _put_child(

@@ -237,6 +237,8 @@ class Protocol:
             # Also where nothing was left to do: Azure's clients are told of an operation, and find it ended.
             headers = poll = polling.poll_headers(call, declared, operation)
             shown = declared.accepted_state or ("Updating" if operation.ended else None)
+            if outcome.retagged and operation.ended and declared.operation_style == "network":
+                shown = "Succeeded"  # recorded of application and network security groups
             if declared.operation_style in ("network", "compute"):
                 poll.pop("Location", None)
             if shown == "Succeeded":
