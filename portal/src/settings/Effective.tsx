@@ -57,7 +57,8 @@ export function EffectiveRoutes(props: ResourceProps): ReactNode {
 }
 
 const place = (rule: Json, side: "source" | "destination"): ReactNode => {
-  const prefixes = objectsOrText(rule[`${side}AddressPrefixes`], rule[`${side}AddressPrefix`]);
+  // Any address is there twice: for IPv4 and for IPv6.
+  const prefixes = [...new Set(objectsOrText(rule[`${side}AddressPrefixes`], rule[`${side}AddressPrefix`]))];
   const expanded = objectsOrText(rule[`expanded${side[0]!.toUpperCase()}${side.slice(1)}AddressPrefix`], undefined);
   return (
     <span {...(expanded.length > 0 ? { title: expanded.join(", ") } : {})}>
