@@ -258,6 +258,35 @@ async def test_interfaces_and_addresses(cloud: Served, group: str) -> None:
     )
 
 
+async def test_application_security_groups_and_blocks_of_addresses(cloud: Served, group: str) -> None:
+    await asyncio.gather(
+        cloud.az(
+            f"network vnet create -g {group} -n v --address-prefixes 10.0.0.0/16 --subnet-name s "
+            "--subnet-prefixes 10.0.0.0/24"
+        ),
+        cloud.az(f"network asg create -g {group} -n web --tags tier=front"),
+        cloud.az(f"network nsg create -g {group} -n g"),
+    )
+    made, rule = await asyncio.gather(
+        cloud.az(f"network nic create -g {group} -n n --vnet-name v --subnet s --asgs web"),
+        cloud.az(
+            f"network nsg rule create -g {group} --nsg-name g -n web --priority 100 --destination-asgs web "
+            "--destination-port-ranges 80 443 --protocol Tcp --access Allow"
+        ),
+    )
+    member = made["NewNIC"]["ipConfigurations"][0]["applicationSecurityGroups"]
+    assert member == rule["destinationApplicationSecurityGroups"]
+    block = await cloud.az(
+        f"network nic ip-config create -g {group} --nic-name n -n block --private-ip-address-prefix-length 28 --asgs web"
+    )
+    assert (block["privateIPAddress"], block["privateIPAddressPrefixLength"]) == ("10.0.0.16/28", 28)
+    held, listed = await asyncio.gather(
+        cloud.refused(f"network asg delete -g {group} -n web"), cloud.az(f"network asg list -g {group}")
+    )
+    assert "referenced by IpConfiguration(s) ipconfig1, block." in held
+    assert [(found["name"], found["tags"]) for found in listed] == [("web", {"tier": "front"})]
+
+
 async def test_bastion_by_our_own_extension(cloud: Served, group: str) -> None:
     await asyncio.gather(
         cloud.az(
