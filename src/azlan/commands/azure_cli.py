@@ -10,9 +10,11 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +32,7 @@ SETTINGS = {
     "extension": {"use_dynamic_install": "yes_without_prompt", "dynamic_install_allow_preview": "false"},
     "logging": {"enable_log_file": "no"},
 }
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _OF_A_LOGIN = (
     "azlan.json",
     "azureProfile.json",
@@ -59,7 +62,9 @@ class Session:
     login: Login
     azure_config: Path
     bundle: Path
-    """Certificates: the public authorities and the cloud's own."""
+    """Certificates: the public authorities, whom the shell trusted before, and the cloud's own authority."""
+    extra: Path
+    """The same without the public authorities, which Node brings itself."""
     az: Path | None
 
     def variables(self) -> dict[str, str]:
@@ -69,7 +74,7 @@ class Session:
             "AZURE_CONFIG_DIR": str(self.azure_config),
             "REQUESTS_CA_BUNDLE": str(self.bundle),
             "SSL_CERT_FILE": str(self.bundle),
-            "NODE_EXTRA_CA_CERTS": str(self.config.authority),
+            "NODE_EXTRA_CA_CERTS": str(self.extra),
             "AZURE_CORE_INSTANCE_DISCOVERY": "false",
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
             "AZURE_TENANT_ID": login.tenant,
@@ -122,9 +127,10 @@ def open_session(config: Config, *, adfs: bool = False, folder: Path | None = No
     """
     folder = folder or own_folder(config)
     login = open_login(config, folder)
-    bundle = folder / "ca-bundle.pem"
-    _write_changed(bundle, Path(certifi.where()).read_bytes() + b"\n" + config.authority.read_bytes())
-    session = Session(config, login, folder / ("azure-adfs" if adfs else "azure"), bundle, find_az())
+    own, public = config.authority.read_bytes(), Path(certifi.where()).read_bytes()
+    bundle = _trust(folder, "ca-bundle", public, ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), own)
+    extra = _trust(folder, "ca-extra", b"", ("NODE_EXTRA_CA_CERTS",), own)
+    session = Session(config, login, folder / ("azure-adfs" if adfs else "azure"), bundle, extra, find_az())
     _settings(session.azure_config)
     if session.az is not None:
         _log_in(session, adfs=adfs)
@@ -150,6 +156,26 @@ def open_login(config: Config, folder: Path | None = None) -> Login:
     login = Login(made["tenant"], made["subscription"], made["applicationId"], made["secret"])
     write_private(path, json.dumps(asdict(login), indent=2).encode())
     return login
+
+
+def _trust(folder: Path, stem: str, public: bytes, names: tuple[str, ...], own: bytes) -> Path:
+    """A file with the certificates of `public`, those that this shell's variables lead to (a company's proxy vouches for
+    what pip and npm fetch), and `own`. A shell that trusts others has a file of its own."""
+    known = set(map(_bare, _CERTIFICATE.findall(public + own)))
+    added: dict[bytes, bytes] = {}
+    for path in (Path(os.environ[name]) for name in names if os.environ.get(name)):
+        with suppress(OSError):
+            found = _CERTIFICATE.findall(path.read_bytes())
+            # One of ours, of an earlier evaluation: its last is the cloud's authority of that time.
+            added |= {_bare(one): one for one in (found[:-1] if path.parent == folder else found)}
+    more = [text for bare, text in added.items() if bare not in known]
+    name = f"{stem}-{hashlib.sha256(b''.join(more)).hexdigest()[:8]}.pem" if more else f"{stem}.pem"
+    _write_changed(folder / name, b"\n".join([public, *more, own]))
+    return folder / name
+
+
+def _bare(certificate: bytes) -> bytes:
+    return b"".join(certificate.split())
 
 
 def _past_proxies(host: str) -> dict[str, str]:

@@ -220,3 +220,37 @@ def test_no_proxy_is_asked_for_the_cloud(
         monkeypatch.setenv(name, value)
     found = open_session(served.config).variables()
     assert (found.get("NO_PROXY"), found.get("no_proxy")) == (wanted, wanted)
+
+
+def certificate(name: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
+
+
+def test_whom_the_shell_trusted_it_trusts_still(
+    served: Served, az: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.start()
+    names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    before = open_session(served.config).variables()
+    own = served.config.authority.read_text()
+    assert Path(before["NODE_EXTRA_CA_CERTS"]).read_text().strip() == own.strip()
+    for name in names:
+        file = tmp_path / f"{name}.pem"
+        file.write_text(f"a company's\n{certificate(name)}{certificate('both')}{own}")
+        monkeypatch.setenv(name, str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone"))
+    now = open_session(served.config).variables()
+    bundle, extra = (Path(now[name]).read_text() for name in ("REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"))
+    for text, added in ((bundle, "REQUESTS_CA_BUNDLE"), (extra, "NODE_EXTRA_CA_CERTS")):
+        assert [text.count(certificate(name)) for name in (added, "both")] == [1, 1]
+        assert text.count(own) == 1
+    assert now["SSL_CERT_FILE"] == now["REQUESTS_CA_BUNDLE"] != before["REQUESTS_CA_BUNDLE"]
+    assert Path(before["REQUESTS_CA_BUNDLE"]).read_text().count("\nboth\n") == 0
+    for name in names:
+        monkeypatch.setenv(name, now[name])
+    assert open_session(served.config).variables() == now
+    folder, another = Path(now["NODE_EXTRA_CA_CERTS"]).parent, certificate("another of the cloud")
+    later = azure_cli._trust(folder, "ca-extra", b"", ("NODE_EXTRA_CA_CERTS",), another.encode()).read_text()
+    assert [later.count(text) for text in (own, another, certificate("both"))] == [0, 1, 1]

@@ -44,7 +44,9 @@ def shell(tmp_path: Path, out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> 
     az.chmod(0o755)
     monkeypatch.setenv("PATH", f"{az.parent}{os.pathsep}{os.environ['PATH']}")
     config = new_config(tmp_path, uid=0, gid=0, engine="model", machines="simulated")
-    session = Session(config, Login("t", "s", "c", "x"), tmp_path / "azure", tmp_path / "bundle", az)
+    session = Session(
+        config, Login("t", "s", "c", "x"), tmp_path / "azure", tmp_path / "bundle", tmp_path / "extra", az
+    )
     with Shell(session, Console(file=out, highlight=False, soft_wrap=True), "Secret-1234") as made:
         yield made
 
