@@ -98,7 +98,7 @@ class Ledger:
         id = parse_id(path if path.startswith("/") else network_id(path))
         declared = self.registry.of_id(id)
         assert declared is not None, id.type
-        body = {"properties": properties or {}, **members}
+        body = {**members} if properties is None else {"properties": properties, **members}
         if declared.location == "required" and kind == "PUT":
             body.setdefault("location", "eastus2")
         unit = self._unit(version, {k.lower(): v for k, v in (query or {}).items()}, {}, principal)

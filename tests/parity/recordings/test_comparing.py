@@ -4,6 +4,7 @@ archives."""
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +15,11 @@ import yaml
 
 from azlan.arm.registry import Registry
 from parity.recordings import obtain
+from parity.recordings import reviewed as reviewing
 from parity.recordings.comparing import Difference, Memory, compare
 from parity.recordings.preparing import Mapping, with_ubuntu_asked, with_ubuntu_shown
 from parity.recordings.reading import HIDDEN_BY_VCR, Call, Reply, read
-from parity.recordings.reviewed import reviewed, unexplained
+from parity.recordings.reviewed import unexplained
 from parity.recordings.scope import judge
 
 SUB = "/subscriptions/00000000-0000-0000-0000-000000000000"
@@ -248,19 +250,28 @@ def test_windows_gives_way_to_ubuntu() -> None:
     assert shown["tags"] == {"own": "1"}
 
 
-def test_only_what_was_reviewed_is_explained() -> None:
-    entry = next(one for one in reviewed() if "ddosSettings" in one.title)
-    ((recording, (number, *others)),) = entry.calls.items()
-    (path,) = entry.paths
-    shown = Difference("unexpected", path, "absent", '{"protectionMode": "VirtualNetworkInherited"}')
-    assert unexplained(recording, [(call, shown) for call in (number, *others)]) == ([], [])
-    left, idle = unexplained(recording, [(number, shown)])
-    assert (left, len(idle)) == ([], len(others))
+def test_only_what_was_reviewed_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, path = "sdk-1/test.json", "properties.extra"
+    entry = reviewing.Reviewed(
+        title="An extra",
+        kind="unexpected",
+        paths=frozenset({path}),
+        recorded=re.compile("absent"),
+        ours=re.compile(r'\{"mode": "(One|Two)"\}'),
+        calls={recording: (8, 10), "sdk-1/other.json": (8,)},
+        reason="",
+        evidence="",
+    )
+    monkeypatch.setattr(reviewing, "reviewed", lambda: (entry,))
+    shown = Difference("unexpected", path, "absent", '{"mode": "One"}')
+    assert unexplained(recording, [(8, shown), (10, shown)]) == ([], [])
+    left, idle = unexplained(recording, [(8, shown)])
+    assert (left, idle) == ([], [f"call 10: unexpected {path} (An extra)"])
     for call, difference in (
         (1, shown),
-        (number, Difference("unexpected", path, "absent", '{"protectionMode": "Enabled"}')),
-        (number, Difference("value", path, "absent", shown.ours)),
-        (number, Difference("unexpected", "properties.more", "absent", shown.ours)),
+        (8, Difference("unexpected", path, "absent", '{"mode": "Three"}')),
+        (8, Difference("value", path, "absent", shown.ours)),
+        (8, Difference("unexpected", "properties.more", "absent", shown.ours)),
     ):
         left, _ = unexplained(recording, [(call, difference)])
         assert left == [f"call {call}: {difference}"]

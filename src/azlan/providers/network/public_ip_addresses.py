@@ -120,6 +120,9 @@ class PublicIPAddress(Document):
 
 
 def accept(write: Write) -> None:
+    if write.before is None and "properties" not in write.body:
+        # As recorded in azure-mgmt-network 23.1.0: an address made so never shows ddosSettings, any other always does.
+        write.state["madeBare"] = True
     settle(write, PublicIPAddress)
     resource_guid(write)
     properties = write.properties
@@ -256,7 +259,7 @@ def view(view: View) -> None:
     settings = properties.get("dnsSettings")
     if settings and settings.get("domainNameLabel"):
         settings["fqdn"] = _fqdn(settings["domainNameLabel"], view.state.get("labelMark"), location_of(view.row))
-    if view.api_version >= "2022-05-01":
+    if view.api_version >= "2022-05-01" and "madeBare" not in view.state:
         properties.setdefault("ddosSettings", {"protectionMode": "VirtualNetworkInherited"})
     for row, path in allocated_to(view, view.id.key):
         properties["ipConfiguration"] = {"id": referring(row, path)}

@@ -49,6 +49,12 @@ def test_basic_dynamic_as_recorded(cloud: Ledger) -> None:
     }
 
 
+def test_one_made_without_properties_never_shows_how_it_is_protected_as_recorded(cloud: Ledger) -> None:
+    bare = cloud.put("publicIPAddresses/bare")
+    assert "ddosSettings" not in bare["properties"]
+    assert basic(cloud)["properties"]["ddosSettings"] == {"protectionMode": "VirtualNetworkInherited"}
+
+
 def test_standard_has_its_address_at_once_and_for_life(cloud: Ledger) -> None:
     first = standard(cloud)
     assert first["properties"]["ipAddress"] == "203.0.113.1"
