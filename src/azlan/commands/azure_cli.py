@@ -33,6 +33,8 @@ SETTINGS = {
     "logging": {"enable_log_file": "no"},
 }
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where Debian's, Fedora's and Alpine's OpenSSL look where SSL_CERT_FILE does not lead them away."""
 _OF_A_LOGIN = (
     "azlan.json",
     "azureProfile.json",
@@ -128,8 +130,10 @@ def open_session(config: Config, *, adfs: bool = False, folder: Path | None = No
     folder = folder or own_folder(config)
     login = open_login(config, folder)
     own, public = config.authority.read_bytes(), Path(certifi.where()).read_bytes()
-    bundle = _trust(folder, "ca-bundle", public, ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), own)
-    extra = _trust(folder, "ca-extra", b"", ("NODE_EXTRA_CA_CERTS",), own)
+    requests, openssl, node = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"))
+    store = openssl or next(filter(os.path.exists, _STORES), None)
+    bundle = _trust(folder, "ca-bundle", public, (requests, store), own)
+    extra = _trust(folder, "ca-extra", b"", (node,), own)
     session = Session(config, login, folder / ("azure-adfs" if adfs else "azure"), bundle, extra, find_az())
     _settings(session.azure_config)
     if session.az is not None:
@@ -158,12 +162,12 @@ def open_login(config: Config, folder: Path | None = None) -> Login:
     return login
 
 
-def _trust(folder: Path, stem: str, public: bytes, names: tuple[str, ...], own: bytes) -> Path:
-    """A file with the certificates of `public`, those that this shell's variables lead to (a company's proxy vouches for
-    what pip and npm fetch), and `own`. A shell that trusts others has a file of its own."""
+def _trust(folder: Path, stem: str, public: bytes, files: tuple[str | None, ...], own: bytes) -> Path:
+    """A file with the certificates of `public`, those that this shell's programs trust by now (a company's proxy vouches
+    for what pip and npm fetch), and `own`. A shell that trusts others has a file of its own."""
     known = set(map(_bare, _CERTIFICATE.findall(public + own)))
     added: dict[bytes, bytes] = {}
-    for path in (Path(os.environ[name]) for name in names if os.environ.get(name)):
+    for path in map(Path, filter(None, files)):
         with suppress(OSError):
             found = _CERTIFICATE.findall(path.read_bytes())
             # One of ours, of an earlier evaluation: its last is the cloud's authority of that time.
