@@ -132,7 +132,9 @@ def served() -> Iterator[Served]:
         )
         try:
             variables = _evaluated(_azlan("env", "bash", *there, environment=environment))
-            yield Served(load(state / CONFIG_FILE), {**environment, **variables}, az, asyncio.Semaphore(SLOTS), variables)
+            yield Served(
+                load(state / CONFIG_FILE), {**environment, **variables}, az, asyncio.Semaphore(SLOTS), variables
+            )
         except BaseException:
             print(_azlan("logs", "-n", "50", *there, environment=environment))
             raise
