@@ -27,6 +27,7 @@ EXAMPLES = {
     "Microsoft.Network/routeTables/routes": f"{estate.ROUTES}/routes-1/routes/default",
     "Microsoft.Network/networkSecurityGroups": f"{estate.GROUPS}/nsg-1",
     "Microsoft.Network/networkSecurityGroups/securityRules": f"{estate.GROUPS}/nsg-1/securityRules/ssh",
+    "Microsoft.Network/applicationSecurityGroups": f"{estate.ASGS}/asg-1",
     "Microsoft.Network/virtualNetworks": f"{estate.VNETS}/vnet-1",
     "Microsoft.Network/virtualNetworks/subnets": f"{estate.VNETS}/vnet-1/subnets/subnet-1",
     "Microsoft.Network/virtualNetworks/virtualNetworkPeerings": f"{estate.VNETS}/vnet-1/virtualNetworkPeerings/to-2",

@@ -28,6 +28,7 @@ ORDER = (
     "Microsoft.Network/virtualNetworks/virtualNetworkPeerings",
     "Microsoft.Network/virtualNetworks/subnets",
     "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/applicationSecurityGroups",
     "Microsoft.Network/routeTables",
     "Microsoft.Network/virtualNetworks",
     "Microsoft.Network/networkWatchers",
