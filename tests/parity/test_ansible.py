@@ -2,7 +2,7 @@
 
 azure.azcollection compares what it reads back with what it was told: `changed=0` is its verdict on every field it knows.
 Unprivileged: model engine, simulated machines. The tests go on from one another in their order. `test_ansible_machines.py` has
-real machines.
+real machines. Each module costs seconds of importing SDKs, so those beyond the page run in `make soak` alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from azlan.commands.clouds import CloudClient, CommandError
+from counts import FULL
 from playbooks import Shell, recap
 from served import Served, served
 
@@ -76,13 +77,15 @@ def test_what_is_there_is_shown(built: Built) -> None:
     assert (half["name"], half["peering_state"]) == ("vnet-1-to-vnet-2", "Connected")
 
 
-def test_more_modules_change_nothing_the_second_time(built: Built) -> None:
-    line = f"azlan redirect ansible-playbook {Path(__file__).parent / 'ansible' / 'more.yml'}"
-    assert recap(built.shell.run(line)) == {"ok": 11, "changed": 10, "skipped": 0, **CALM}
-    half = built.peering("vnet-1", "vnet-1-to-vnet-2")
-    assert half["peeringSyncLevel"] == "FullyInSync"
-    assert half["remoteAddressSpace"]["addressPrefixes"] == ["10.1.0.0/16", "10.2.0.0/16"]
-    assert recap(built.shell.run(line)) == {"ok": 11, "changed": 0, "skipped": 0, **CALM}
+if FULL:
+
+    def test_more_modules_change_nothing_the_second_time(built: Built) -> None:
+        line = f"azlan redirect ansible-playbook {Path(__file__).parent / 'ansible' / 'more.yml'}"
+        assert recap(built.shell.run(line)) == {"ok": 11, "changed": 10, "skipped": 0, **CALM}
+        half = built.peering("vnet-1", "vnet-1-to-vnet-2")
+        assert half["peeringSyncLevel"] == "FullyInSync"
+        assert half["remoteAddressSpace"]["addressPrefixes"] == ["10.1.0.0/16", "10.2.0.0/16"]
+        assert recap(built.shell.run(line)) == {"ok": 11, "changed": 0, "skipped": 0, **CALM}
 
 
 def test_a_reader_may_look_and_no_more(built: Built) -> None:
