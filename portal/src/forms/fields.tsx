@@ -103,6 +103,34 @@ export function DropdownField(props: Common & { value: string | undefined; choic
   );
 }
 
+/** Several of the choices; `chosen` are the values in the order they were picked. */
+export function MultiChoiceField(props: Common & { chosen: readonly string[]; choices: readonly Choice[]; onChange: (chosen: string[]) => void; onBlur?: () => void; placeholder?: string }): ReactNode {
+  const { chosen, choices, onChange, onBlur, placeholder, disabled = false } = props;
+  const shown = choices.filter((choice) => chosen.includes(choice.value)).map((choice) => visible(choice.text));
+  return (
+    <Framed {...props}>
+      <Dropdown
+        multiselect
+        value={shown.join(", ")}
+        selectedOptions={[...chosen]}
+        onOptionSelect={(_, { selectedOptions }) => onChange(selectedOptions)}
+        disabled={disabled}
+        placeholder={placeholder ?? "Select"}
+        {...(onBlur ? { onBlur } : {})}
+      >
+        {choices.map((choice) => (
+          <Option key={choice.value} value={choice.value} text={visible(choice.text)}>
+            <span className="choice">
+              <bdi>{visible(choice.text)}</bdi>
+              {choice.about !== undefined && <span className="choice-about">{choice.about}</span>}
+            </span>
+          </Option>
+        ))}
+      </Dropdown>
+    </Framed>
+  );
+}
+
 export function RadioField(props: Common & { value: string; choices: readonly Choice[]; onChange: (value: string) => void }): ReactNode {
   const { value, choices, onChange, disabled = false } = props;
   return (

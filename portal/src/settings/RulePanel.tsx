@@ -3,7 +3,7 @@
 import { useState, type ReactNode } from "react";
 
 import { put, type Resource } from "../arm/client";
-import { sameId } from "../arm/ids";
+import { parseId, sameId } from "../arm/ids";
 import { nameError } from "../forms/checks";
 import { DropdownField, Fixed, RadioField, TextAreaField, TextField } from "../forms/fields";
 import { useForm } from "../forms/form";
@@ -11,8 +11,13 @@ import { SidePanel } from "../forms/SidePanel";
 import { notified } from "../shell/notifications";
 import { resourcePath } from "../shell/router";
 import { Name, visible } from "../shell/text";
-import { addressesError, fresh, PLACES, portsError, priorityError, propertiesOf, proposedName, PROTOCOLS, RULE, SERVICES, TAGS, valuesOf, type Direction, type RuleValues } from "./rules";
+import { ApplicationGroupsField } from "./ApplicationGroups";
+import { addressesError, fresh, GROUPS, PLACES, portsError, priorityError, propertiesOf, proposedName, PROTOCOLS, RULE, SERVICES, TAGS, valuesOf, type Direction, type RuleValues } from "./rules";
 
+/** Of the form's values, those that are text. */
+type Text = Exclude<keyof RuleValues, "sourceGroups" | "destinationGroups">;
+
+const groupsError = (ids: readonly string[]): string | undefined => (ids.length === 0 ? "The value must not be empty." : undefined);
 const same = (text: string): { value: string; text: string } => ({ value: text, text });
 
 export function RulePanel(props: { group: Resource; rules: readonly Resource[]; rule: Resource | undefined; direction: Direction; onClose: () => void }): ReactNode {
@@ -23,8 +28,10 @@ export function RulePanel(props: { group: Resource; rules: readonly Resource[]; 
     () => (rule === undefined ? fresh(direction, rules) : valuesOf(rule)),
     (entered) => ({
       sourceAddresses: entered.source === "IP Addresses" ? addressesError(entered.sourceAddresses) : undefined,
+      sourceGroups: entered.source === GROUPS ? groupsError(entered.sourceGroups) : undefined,
       sourcePorts: portsError(entered.sourcePorts),
       destinationAddresses: entered.destination === "IP Addresses" ? addressesError(entered.destinationAddresses) : undefined,
+      destinationGroups: entered.destination === GROUPS ? groupsError(entered.destinationGroups) : undefined,
       destinationPorts: portsError(entered.destinationPorts),
       priority: priorityError(entered.priority, direction, others),
       name: nameError(RULE, entered.name, others.map((other) => other.name)),
@@ -46,7 +53,7 @@ export function RulePanel(props: { group: Resource; rules: readonly Resource[]; 
     await notified({ ...words, about: values.name, to }, () => put(`${group.id}/securityRules/${values.name}`, { properties: propertiesOf(values, direction) }));
     form.release();
   };
-  const text = (name: keyof RuleValues, label: string, more: { placeholder?: string; disabled?: boolean } = {}): ReactNode => (
+  const text = (name: Text, label: string, more: { placeholder?: string; disabled?: boolean } = {}): ReactNode => (
     <TextField label={label} required value={values[name]} onChange={(value) => change({ [name]: value })} onBlur={() => form.touch(name)} error={form.error(name)} {...more} />
   );
   const side = (name: "source" | "destination", label: string): ReactNode => (
@@ -60,6 +67,17 @@ export function RulePanel(props: { group: Resource; rules: readonly Resource[]; 
           value={values[`${name}Tag`]}
           choices={[...new Set([...TAGS, values[`${name}Tag`]])].map(same)}
           onChange={(value) => change({ [`${name}Tag`]: value })}
+        />
+      )}
+      {values[name] === GROUPS && (
+        <ApplicationGroupsField
+          label={`${label} application security groups`}
+          subscription={parseId(group.id)!.subscription}
+          region={group.location}
+          chosen={values[`${name}Groups`]}
+          onChange={(ids) => change({ [`${name}Groups`]: ids })}
+          onBlur={() => form.touch(`${name}Groups`)}
+          error={form.error(`${name}Groups`)}
         />
       )}
     </>

@@ -1,7 +1,8 @@
 // Security rules between the form of Azure's portal and the API: sources, services, ports, names and priorities.
 
 import type { Json, Resource } from "../arm/client";
-import { parts } from "./change";
+import { nameOf } from "../arm/ids";
+import { objects, parts, refId } from "./change";
 import { property } from "./Sublist";
 
 export const SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups";
@@ -13,10 +14,13 @@ export interface RuleValues {
   source: string;
   sourceAddresses: string;
   sourceTag: string;
+  /** Ids of application security groups. */
+  sourceGroups: readonly string[];
   sourcePorts: string;
   destination: string;
   destinationAddresses: string;
   destinationTag: string;
+  destinationGroups: readonly string[];
   service: string;
   destinationPorts: string;
   protocol: string;
@@ -27,7 +31,8 @@ export interface RuleValues {
 }
 
 /** What a source or destination can be. */
-export const PLACES = ["Any", "IP Addresses", "Service Tag"] as const;
+export const GROUPS = "Application security group";
+export const PLACES = ["Any", "IP Addresses", "Service Tag", GROUPS] as const;
 export const TAGS = ["Internet", "VirtualNetwork", "AzureLoadBalancer", "AzureCloud", "Storage", "Sql", "AzureActiveDirectory", "AzureMonitor", "AzureKeyVault"] as const;
 
 export const PROTOCOLS = [
@@ -61,23 +66,28 @@ export function fresh(direction: Direction, rules: readonly Resource[]): RuleVal
   let priority = 100;
   while (taken.has(priority) && priority < 4096) priority += 10;
   const values: RuleValues = {
-    ...{ source: "Any", sourceAddresses: "", sourceTag: "Internet", sourcePorts: "*" },
-    ...{ destination: "Any", destinationAddresses: "", destinationTag: "VirtualNetwork" },
+    ...{ source: "Any", sourceAddresses: "", sourceTag: "Internet", sourceGroups: [], sourcePorts: "*" },
+    ...{ destination: "Any", destinationAddresses: "", destinationTag: "VirtualNetwork", destinationGroups: [] },
     ...{ service: "Custom", destinationPorts: "8080", protocol: "*", action: "Allow", priority: String(priority), name: "", description: "" },
   };
   return { ...values, name: proposedName(values, direction) };
 }
 
-/** As Azure's portal names a rule until it is named: `AllowAnySSHInbound`. */
+/** As Azure's portal names a rule until it is named: `AllowAnySSHInbound`. What it calls groups there could not be confirmed. */
 export function proposedName(values: RuleValues, direction: Direction): string {
   const place = direction === "Inbound" ? values.source : values.destination;
   const tag = direction === "Inbound" ? values.sourceTag : values.destinationTag;
-  const where = place === "Any" ? "Any" : place === "IP Addresses" ? "CidrBlock" : `Tag${tag.replace(/[^A-Za-z0-9]/g, "")}`;
+  const where = place === "Any" ? "Any" : place === "IP Addresses" ? "CidrBlock" : place === GROUPS ? "Asg" : `Tag${tag.replace(/[^A-Za-z0-9]/g, "")}`;
   const what = values.service === "Custom" ? `Custom${values.destinationPorts.replace(/\*/g, "Any").replace(/[^A-Za-z0-9-]/g, "")}` : values.service.replace(/[^A-Za-z0-9]/g, "");
   return `${values.action}${where}${what}${direction}`;
 }
 
+function groupsOf(properties: Json, side: "source" | "destination"): string[] {
+  return objects(properties, `${side}ApplicationSecurityGroups`).flatMap((one) => refId(one) ?? []);
+}
+
 function placeOf(properties: Json, side: "source" | "destination"): { place: string; addresses: string; tag: string } {
+  if (groupsOf(properties, side).length > 0) return { place: GROUPS, addresses: "", tag: "Internet" };
   const many = properties[`${side}AddressPrefixes`];
   const one = properties[`${side}AddressPrefix`];
   const found = typeof one === "string" ? [one] : Array.isArray(many) ? (many as string[]) : [];
@@ -102,8 +112,8 @@ export function valuesOf(rule: Resource): RuleValues {
   const protocol = property(rule, "protocol");
   const service = Object.entries(SERVICES).find(([, preset]) => preset !== undefined && preset[0] === ports && preset[1] === protocol)?.[0] ?? "Custom";
   return {
-    ...{ source: source.place, sourceAddresses: source.addresses, sourceTag: source.tag, sourcePorts: portsOf(properties, "source") },
-    ...{ destination: destination.place, destinationAddresses: destination.addresses, destinationTag: destination.tag },
+    ...{ source: source.place, sourceAddresses: source.addresses, sourceTag: source.tag, sourceGroups: groupsOf(properties, "source"), sourcePorts: portsOf(properties, "source") },
+    ...{ destination: destination.place, destinationAddresses: destination.addresses, destinationTag: destination.tag, destinationGroups: groupsOf(properties, "destination") },
     ...{ service, destinationPorts: ports, protocol, action: property(rule, "access"), priority: property(rule, "priority") },
     ...{ name: rule.name, description: property(rule, "description") },
   };
@@ -116,11 +126,16 @@ function singleOrSeveral(name: string, several: string, values: readonly string[
 
 /** The rule as the API takes it. */
 export function propertiesOf(values: RuleValues, direction: Direction): Json {
-  const place = (kind: string, addresses: string, tag: string): string[] => (kind === "Any" ? ["*"] : kind === "Service Tag" ? [tag] : parts(addresses));
+  const place = (side: "source" | "destination"): Json => {
+    const kind = values[side];
+    if (kind === GROUPS) return { [`${side}ApplicationSecurityGroups`]: values[`${side}Groups`].map((id) => ({ id })) };
+    const prefixes = kind === "Any" ? ["*"] : kind === "Service Tag" ? [values[`${side}Tag`]] : parts(values[`${side}Addresses`]);
+    return singleOrSeveral(`${side}AddressPrefix`, `${side}AddressPrefixes`, prefixes);
+  };
   return {
-    ...singleOrSeveral("sourceAddressPrefix", "sourceAddressPrefixes", place(values.source, values.sourceAddresses, values.sourceTag)),
+    ...place("source"),
     ...singleOrSeveral("sourcePortRange", "sourcePortRanges", parts(values.sourcePorts)),
-    ...singleOrSeveral("destinationAddressPrefix", "destinationAddressPrefixes", place(values.destination, values.destinationAddresses, values.destinationTag)),
+    ...place("destination"),
     ...singleOrSeveral("destinationPortRange", "destinationPortRanges", parts(values.destinationPorts)),
     ...(values.description === "" ? {} : { description: values.description }),
     protocol: values.protocol,
@@ -161,6 +176,7 @@ export function shown(rule: Resource, side: "source" | "destination", what: "Add
   const properties = rule.properties ?? {};
   if (what === "Port") return portsOf(properties, side) === "*" ? "Any" : portsOf(properties, side);
   const { place, addresses, tag } = placeOf(properties, side);
+  if (place === GROUPS) return groupsOf(properties, side).map(nameOf).join(", ");
   return place === "Any" ? "Any" : place === "Service Tag" ? tag : addresses;
 }
 
