@@ -5,6 +5,7 @@ import type { Json, Resource } from "../arm/client";
 export const NETWORK = "Microsoft.Network/virtualNetworks";
 export const PUBLIC_IP = "Microsoft.Network/publicIPAddresses";
 export const SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups";
+export const APPLICATION_GROUP = "Microsoft.Network/applicationSecurityGroups";
 export const INTERFACE = "Microsoft.Network/networkInterfaces";
 export const ROUTE_TABLE = "Microsoft.Network/routeTables";
 export const BASTION = "Microsoft.Network/bastionHosts";
