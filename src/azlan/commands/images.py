@@ -17,7 +17,7 @@ from azlan.commands.clouds import CommandError
 from azlan.commands.doctor import refuse
 from azlan.commands.findings import Wanted
 from azlan.commands.software_checks import image_space
-from azlan.machines.images import CATALOGUE, ImageError, ImageNotFoundError, ImageStore
+from azlan.machines.images import ALWAYS, CATALOGUE, ImageError, ImageNotFoundError, ImageStore
 
 images = typer.Typer(help="Guest images: list, build, export, import, remove.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of an image, as `azlan images list` shows it.")]
@@ -42,24 +42,28 @@ def list_images(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
     table = Table("Name", "Title", "Built", "Size")
     for name, source in CATALOGUE.items():
         image = there.get(name)
-        built = f"{datetime.fromtimestamp(image.built, UTC):%Y-%m-%d %H:%M} UTC" if image else "not yet"
+        missing = "when used" if source.when_used else "not yet"
+        built = f"{datetime.fromtimestamp(image.built, UTC):%Y-%m-%d %H:%M} UTC" if image else missing
         table.add_row(name, source.title, built, f"{image.size / 2**20:.0f} MiB" if image else "")
     Console().print(table)
 
 
 @images.command()
 def build(
-    names: Annotated[list[str] | None, typer.Argument(help="Images to build; all where none is named.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Images to build; where none is named, all but those that are built when they are used."),
+    ] = None,
 ) -> None:
     """Build images and verify them against their archive's keyring. Needs root."""
     store = ImageStore()
     with _errors():
-        missing = [name for name in names or CATALOGUE if store.find(name) is None]
+        missing = [name for name in names or ALWAYS if store.find(name) is None]
     if missing and os.geteuid() != 0:
         raise CommandError("Images are built by root.", f"sudo azlan images build {' '.join(missing)}")
     if missing:
         refuse([image_space(Wanted())])
-    for name in names or list(CATALOGUE):
+    for name in names or ALWAYS:
         with _bar(name) as tell, _errors():
             store.build(name, tell)
 

@@ -121,7 +121,7 @@ def machines(_: Wanted) -> Check:
 
 def images(_: Wanted) -> Check:
     """Images that are there, else whether one can be built: mmdebstrap, keys, and the archives within reach."""
-    from azlan.machines.images import CATALOGUE
+    from azlan.machines.images import ALWAYS, CATALOGUE
 
     there = built()
     if there:
@@ -134,7 +134,7 @@ def images(_: Wanted) -> Check:
             "images", "failed", f"none built yet, and no {packages}", f"apt-get install {packages}; {bring}", packages
         )
     unreachable, mirrors = [], _default_mirrors()
-    for source in CATALOGUE.values():
+    for source in (CATALOGUE[name] for name in ALWAYS):
         mirror = os.environ.get(source.mirror_variable) or mirrors.get(source.mirror_variable)
         if mirror is not None and not _reachable(f"{mirror.rstrip('/')}/dists/{source.suite}/InRelease"):
             unreachable.append(f"{source.title} ({mirror})")
@@ -142,7 +142,7 @@ def images(_: Wanted) -> Check:
         return Check("images", "ok", "none built yet; the archives answer")
     cure = f"Check the network, name a mirror in AZLAN_MIRROR_UBUNTU or AZLAN_MIRROR_DEBIAN, {bring}"
     found = f"none built yet, and out of reach: {', '.join(unreachable)}"
-    return Check("images", "failed" if len(unreachable) == len(CATALOGUE) else "warning", found, cure)
+    return Check("images", "failed" if len(unreachable) == len(ALWAYS) else "warning", found, cure)
 
 
 def built() -> list[str]:

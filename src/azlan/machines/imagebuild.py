@@ -35,11 +35,12 @@ _OPTIONS = (
     '--aptopt=Apt::Install-Recommends "false"',
     '--aptopt=Acquire::Retries "3"',
     '--aptopt=Acquire::http::Timeout "30"',
-    "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 )
+
+_NO_MANUALS = "--dpkgopt=path-exclude=/usr/share/man/*"
 
 _UNREACHABLE = (
     "Could not resolve",
@@ -67,11 +68,13 @@ class Mmdebstrap:
     packages: Sequence[str]
     keyring: Path
     mirror: str | None
+    manuals: bool = False
 
     def argv(self, tree: Path) -> list[str]:
         return [
             "mmdebstrap",
             *_OPTIONS,
+            *([] if self.manuals else [_NO_MANUALS]),
             f"--components={','.join(self.components)}",
             f"--include={','.join(self.packages)}",
             f"--keyring={self.keyring}",

@@ -55,6 +55,10 @@ class Source:
     keyring_sha256: str | None = None
     keyring_package: str | None = None
     packages: tuple[str, ...] = ()
+    when_used: bool = False
+    """Built for the first machine made of it, or by its name, but not with all the others."""
+    manuals: bool = False
+    """Whether manual pages are unpacked, for a base system that cannot be installed without."""
 
 
 _PACKAGES = (
@@ -63,8 +67,11 @@ _PACKAGES = (
     " python3 libnss-myhostname"
 )
 
+_BIONIC = _PACKAGES.replace("bind9-dnsutils", "dnsutils")  # the name that dig's package had
 
-def _ubuntu(name: str, title: str, suite: str) -> Source:
+
+def _ubuntu(name: str, title: str, suite: str, *, packages: str = _PACKAGES, aged: bool = False) -> Source:
+    """An image from Ubuntu's archive. One of an `aged` release, past its standard support, is built when it is used."""
     return Source(
         name=name,
         title=title,
@@ -74,13 +81,17 @@ def _ubuntu(name: str, title: str, suite: str) -> Source:
         keyring="ubuntu-archive-keyring.gpg",
         # The file of Debian's package ubuntu-keyring 2023.11.28.1-0.2 and of Ubuntu's 2023.11.28.1: the same bytes.
         keyring_sha256="80a36b0a6de2f69f49d2df75ef473ccde121e9e190b9ea01d20a4f63778d5c31",
-        packages=tuple(_PACKAGES.split()),
+        packages=tuple(packages.split()),
+        when_used=aged,
+        manuals=aged,  # the installation of their dash moves the manual page of the shell
     )
 
 
 CATALOGUE: dict[str, Source] = {
     source.name: source
     for source in (
+        _ubuntu("ubuntu-18.04", "Ubuntu 18.04 LTS", "bionic", packages=_BIONIC, aged=True),
+        _ubuntu("ubuntu-20.04", "Ubuntu 20.04 LTS", "focal", aged=True),
         _ubuntu("ubuntu-22.04", "Ubuntu 22.04 LTS", "jammy"),
         _ubuntu("ubuntu-24.04", "Ubuntu 24.04 LTS", "noble"),
         Source(
@@ -95,6 +106,10 @@ CATALOGUE: dict[str, Source] = {
         ),
     )
 }
+
+
+ALWAYS = tuple(name for name, source in CATALOGUE.items() if not source.when_used)
+"""The images that are built where none is named."""
 
 
 @dataclass(frozen=True)
@@ -152,9 +167,8 @@ class ImageStore:
             with self._partial(name) as partial:
                 keyring = self._keyring(source)
                 mirror = self.mirrors.get(name) or os.environ.get(source.mirror_variable)
-                Mmdebstrap(source.suite, source.components, source.packages, keyring, mirror).run(
-                    partial / "tree", lock, progress, ImageError
-                )
+                packages = Mmdebstrap(source.suite, source.components, source.packages, keyring, mirror, source.manuals)
+                packages.run(partial / "tree", lock, progress, ImageError)
                 finish(partial / "tree")
                 progress(0.99, "measuring")
                 image = self._land(name, partial, source.title)

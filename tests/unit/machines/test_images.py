@@ -11,7 +11,7 @@ import pytest
 
 from azlan.machines import imagebuild, images
 from azlan.machines.imagebuild import Mmdebstrap, Phases, finish
-from azlan.machines.images import CATALOGUE, ImageError, ImageNotFoundError, ImageStore
+from azlan.machines.images import ALWAYS, CATALOGUE, ImageError, ImageNotFoundError, ImageStore
 
 FAKE = """#!/bin/sh
 for last; do tree=$last; done
@@ -112,7 +112,9 @@ def test_mmdebstrap_is_missing(store: ImageStore, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unknown_image(store: ImageStore) -> None:
-    with pytest.raises(ImageNotFoundError, match=r"there are: ubuntu-22\.04, ubuntu-24\.04, debian-12"):
+    with pytest.raises(
+        ImageNotFoundError, match=r"there are: ubuntu-18\.04, ubuntu-20\.04, ubuntu-22\.04, ubuntu-24\.04, debian-12"
+    ):
         store.build("windows")
 
 
@@ -123,6 +125,32 @@ def test_a_mirror_is_asked_for_by_the_environment(monkeypatch: pytest.MonkeyPatc
     assert "--keyring=/k.gpg" in plain
     mirrored = Mmdebstrap("jammy", ("main",), (), Path("/k.gpg"), "http://mirror/ubuntu").argv(Path("/t"))
     assert mirrored[-3:] == ["jammy", "/t", "http://mirror/ubuntu"]
+
+
+def test_the_older_releases_wait_until_they_are_used() -> None:
+    assert ALWAYS == ("ubuntu-22.04", "ubuntu-24.04", "debian-12")
+    assert set(CATALOGUE) - set(ALWAYS) == {"ubuntu-18.04", "ubuntu-20.04"}
+
+
+@pytest.mark.parametrize(
+    ("name", "suite", "dig", "manuals"),
+    [
+        ("ubuntu-18.04", "bionic", "dnsutils", True),
+        ("ubuntu-20.04", "focal", "bind9-dnsutils", True),
+        ("ubuntu-22.04", "jammy", "bind9-dnsutils", False),
+    ],
+)
+def test_what_a_release_is_built_from(
+    store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suite: str, dig: str, manuals: bool
+) -> None:
+    fake(tmp_path, monkeypatch, f'echo "$@" >{tmp_path}/asked')
+    store.build(name)
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[-2] == suite
+    (packages,) = (word.removeprefix("--include=").split(",") for word in asked if word.startswith("--include="))
+    assert [package for package in packages if "dnsutils" in package] == [dig]
+    assert ("--dpkgopt=path-exclude=/usr/share/man/*" not in asked) == manuals
+    assert f"--keyring={store._keyring(CATALOGUE[name])}" in asked
 
 
 def test_the_shipped_keyring_is_the_pinned_one_and_another_is_refused(

@@ -14,6 +14,10 @@ JAMMY = f"{BASE}/publishers/Canonical/artifacttypes/vmimage/offers/0001-com-ubun
 @pytest.mark.parametrize(
     ("reference", "guest"),
     [
+        (("Canonical", "UbuntuServer", "18.04-LTS"), "ubuntu-18.04"),
+        (("Canonical", "UbuntuServer", "18_04-lts-gen2"), "ubuntu-18.04"),
+        (("Canonical", "0001-com-ubuntu-server-focal", "20_04-lts"), "ubuntu-20.04"),
+        (("Canonical", "0001-com-ubuntu-server-focal", "20_04-lts-gen2"), "ubuntu-20.04"),
         (("Canonical", "0001-com-ubuntu-server-jammy", "22_04-lts"), "ubuntu-22.04"),
         (("canonical", "0001-COM-ubuntu-server-jammy", "22_04-lts-GEN2"), "ubuntu-22.04"),
         (("Canonical", "ubuntu-24_04-lts", "server"), "ubuntu-24.04"),
@@ -54,6 +58,16 @@ async def test_what_az_vm_create_asks() -> None:
         assert shown["properties"]["osDiskImage"]["operatingSystem"] == "Linux"
         assert shown["properties"]["hyperVGeneration"] == "V2"
         assert shown["id"].endswith(f"/Skus/22_04-lts-gen2/Versions/{newest['name']}")
+
+
+async def test_an_older_release_as_recorded() -> None:
+    """18.04-LTS is of generation 1; its last version is known by a recording."""
+    async with azure(group=False) as cloud:
+        skus = f"{BASE}/publishers/Canonical/artifacttypes/vmimage/offers/UbuntuServer/skus"
+        listed = await cloud.ok("GET", f"{skus}/18.04-LTS/versions?$top=1&$orderby=name%20desc&api-version=2024-07-01")
+        assert [entry["name"] for entry in listed] == ["18.04.202401161"]
+        shown = await cloud.ok("GET", f"{skus}/18.04-LTS/versions/18.04.202401161?api-version=2024-07-01")
+        assert shown["properties"]["hyperVGeneration"] == "V1"
 
 
 async def test_what_az_vm_image_list_asks() -> None:
