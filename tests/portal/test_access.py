@@ -103,7 +103,7 @@ class Keyboard:
         self.press(target, "Enter")
         options = self.page.get_by_role("option")
         expect(options.first).to_be_visible()
-        wanted = self.page.get_by_role("option", name=option)
+        wanted = self.page.get_by_role("option", name=option, exact=True)
         for _ in range(80):
             active = target.get_attribute("aria-activedescendant")
             if active is not None and wanted.get_attribute("id") == active:
