@@ -97,7 +97,9 @@ export function CreateNew(props: { what: string; check: (name: string) => string
 
 export function RegionField({ value, onChange, label = "Region" }: { value: string; onChange: (value: string) => void; label?: string }): ReactNode {
   const { locations } = useSession();
-  const choices = locations.map((found) => ({ value: found.name, text: found.displayName }));
+  // The early-access regions are listed by the API; Azure's portal offers them to those who were invited.
+  const offered = locations.filter((found) => !found.name.endsWith("euap"));
+  const choices = offered.map((found) => ({ value: found.name, text: found.displayName }));
   return <DropdownField label={label} required value={value} choices={choices} onChange={onChange} />;
 }
 
