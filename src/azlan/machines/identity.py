@@ -31,9 +31,8 @@ After=network.target
 Type=oneshot
 ExecStartPre=/bin/mkdir -p /{Path(_CUSTOM_DATA_DONE).parent}
 ExecStartPre=/usr/bin/touch /{_CUSTOM_DATA_DONE}
-ExecStart=/{_CUSTOM_DATA}
-StandardOutput=append:/var/log/cloud-init-output.log
-StandardError=append:/var/log/cloud-init-output.log
+# Not StandardOutput=append:, which came with systemd 240: Ubuntu 18.04 has 237.
+ExecStart=/bin/sh -c 'exec /{_CUSTOM_DATA} >>/var/log/cloud-init-output.log 2>&1'
 TimeoutStartSec=infinity
 
 [Install]
@@ -70,10 +69,7 @@ def guest_files(
     if login is None:
         return files
     files += _account(login, read)
-    password = "yes" if login.password_hash else "no"
-    files.append(
-        GuestFile("etc/ssh/sshd_config.d/50-cloud-init.conf", f"PasswordAuthentication {password}\n".encode(), 0o600)
-    )
+    files.append(_passwords("yes" if login.password_hash else "no", read))
     if login.custom_data is not None:
         files.append(GuestFile(_CUSTOM_DATA, login.custom_data, 0o700))
         if login.custom_data.startswith(b"#!"):
@@ -82,6 +78,15 @@ def guest_files(
             wants = f"etc/systemd/system/multi-user.target.wants/{unit}"
             files.append(GuestFile(wants, None, link=f"/etc/systemd/system/{unit}"))
     return files
+
+
+def _passwords(answer: str, read: Callable[[str], bytes]) -> GuestFile:
+    """Whether sshd takes passwords, where cloud-init says it: OpenSSH before 8.2 includes no other files."""
+    config = read("etc/ssh/sshd_config")
+    line = f"PasswordAuthentication {answer}\n".encode()
+    if b"\nInclude /etc/ssh/sshd_config.d/" in config:
+        return GuestFile("etc/ssh/sshd_config.d/50-cloud-init.conf", line, 0o600)
+    return GuestFile("etc/ssh/sshd_config", line + config)  # the first of several values counts
 
 
 def resolv_conf(nics: Sequence[Nic], vnets: Mapping[PartKey, Vnet]) -> str:

@@ -62,7 +62,7 @@ class Source:
 
 
 _PACKAGES = (
-    "systemd systemd-sysv dbus libpam-systemd openssh-server sudo passwd iputils-ping iputils-tracepath traceroute"
+    "apt systemd systemd-sysv dbus libpam-systemd openssh-server sudo passwd iputils-ping iputils-tracepath traceroute"
     " iproute2 curl netcat-openbsd tcpdump bind9-dnsutils vim-tiny nano ca-certificates bash-completion procps less"
     " python3 libnss-myhostname"
 )

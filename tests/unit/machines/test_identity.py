@@ -24,6 +24,7 @@ IMAGE = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/bash\nbackup:x:34:34::/:/bin/false\nubuntu:x:1000:1000::/:/bin/sh\n",
     "etc/shadow": b"root:*:19000:0:99999:7:::\n",
     "etc/group": b"root:x:0:\nsudo:x:27:\nadm:x:4:syslog\nshadow:x:42:\nubuntu:x:1000:\nstaff:x:50:\n",
+    "etc/ssh/sshd_config": b"# Of sshd\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n",
     "etc/skel/.bashrc": b"bashrc",
     "etc/skel/.profile": b"profile",
     "etc/skel/.bash_logout": b"logout",
@@ -55,6 +56,15 @@ def test_an_account_with_keys_takes_no_password() -> None:
     assert files["etc/ssh/sshd_config.d/50-cloud-init.conf"].data == b"PasswordAuthentication no\n"
     keys = files["home/ada/.ssh/authorized_keys"]
     assert (keys.data, keys.mode, keys.uid) == (b"ssh-ed25519 AAAA a\nssh-rsa BBBB b\n", 0o600, 1001)
+
+
+@pytest.mark.parametrize(("hash_", "answer"), [("$6$x$y", b"yes"), (None, b"no")])
+def test_an_sshd_that_includes_no_files(hash_: str | None, answer: bytes) -> None:
+    image = {**IMAGE, "etc/ssh/sshd_config": b"# Of OpenSSH 7.6\nUsePAM yes\n"}
+    files = guest_files("vm-1", GuestLogin(username="u", password_hash=hash_), "ab" * 16, image.__getitem__)
+    (config,) = (file for file in files if file.path.startswith("etc/ssh/"))
+    assert (config.path, config.mode) == ("etc/ssh/sshd_config", 0o644)
+    assert config.data == b"PasswordAuthentication " + answer + b"\n# Of OpenSSH 7.6\nUsePAM yes\n"
 
 
 def test_names() -> None:

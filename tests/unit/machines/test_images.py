@@ -149,6 +149,7 @@ def test_what_a_release_is_built_from(
     assert asked[-2] == suite
     (packages,) = (word.removeprefix("--include=").split(",") for word in asked if word.startswith("--include="))
     assert [package for package in packages if "dnsutils" in package] == [dig]
+    assert {"apt", "systemd-sysv", "openssh-server", "python3"} <= set(packages)
     assert ("--dpkgopt=path-exclude=/usr/share/man/*" not in asked) == manuals
     assert f"--keyring={store._keyring(CATALOGUE[name])}" in asked
 
