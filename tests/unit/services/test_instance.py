@@ -237,7 +237,7 @@ async def test_a_public_address_is_shown_by_its_sku(sku: str) -> None:
         await standing(cloud)
         body = {"location": "eastus2", "sku": {"name": sku}, "properties": {"publicIPAllocationMethod": "Static"}}
         await inner.ok("PUT", "Microsoft.Network/publicIPAddresses/ip", body)
-        public = await inner.ok("GET", "Microsoft.Network/publicIPAddresses/ip")
+        public = await inner.until("Microsoft.Network/publicIPAddresses/ip", "Succeeded")
         path = "Microsoft.Network/networkInterfaces/vm-1-nic"
         nic = await inner.ok("GET", path)
         nic["properties"]["ipConfigurations"][0]["properties"]["publicIPAddress"] = {"id": public["id"]}
