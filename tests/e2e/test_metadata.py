@@ -164,4 +164,6 @@ async def test_metadata_in_real_machines() -> None:
         for role in ("fabric", "control", "fabric"):
             await goes_on_after_the_death_of(cloud, role, namespace)
         await asyncio.to_thread(cloud.azlan, "restart")
-        assert await asyncio.to_thread(name_told, namespace) == "vm-1"
+        # What is under way while the socket changes hands may be lost, as above; nothing after it.
+        answers = [await asyncio.to_thread(name_told, namespace) for _ in range(4)]
+        assert answers[1:] == ["vm-1"] * 3, answers
