@@ -11,11 +11,6 @@ BOX = {"location": "eastus2", "properties": {"size": 1}}
 FAILURE = {"code": "Broken", "message": "It broke.", "details": []}
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "HOLD", 0.02)
-
-
 def below(url: str) -> str:
     assert url.startswith("https://localhost:8443/")
     return url.removeprefix("https://localhost:8443")
