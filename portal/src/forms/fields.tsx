@@ -2,7 +2,7 @@
 // A control is found by its label, for people and for tests: `getByLabel("Virtual network name")`.
 
 import { Checkbox, Dropdown, Field, InfoLabel, Input, Option, Radio, RadioGroup, Textarea } from "@fluentui/react-components";
-import type { ReactNode } from "react";
+import type { ReactElement, ReactNode } from "react";
 
 import { visible } from "../shell/text";
 
@@ -88,18 +88,22 @@ export function DropdownField(props: Common & { value: string | undefined; choic
           disabled={disabled}
           placeholder={placeholder ?? "Select"}
         >
-          {choices.map((choice) => (
-            <Option key={choice.value} value={choice.value} text={visible(choice.text)} disabled={choice.disabled ?? false}>
-              <span className="choice">
-                <bdi>{visible(choice.text)}</bdi>
-                {choice.about !== undefined && <span className="choice-about">{choice.about}</span>}
-              </span>
-            </Option>
-          ))}
+          {choices.map(option)}
         </Dropdown>
       </Framed>
       {below !== undefined && <div className="field-below">{below}</div>}
     </>
+  );
+}
+
+function option(choice: Choice): ReactElement {
+  return (
+    <Option key={choice.value} value={choice.value} text={visible(choice.text)} disabled={choice.disabled ?? false}>
+      <span className="choice">
+        <bdi>{visible(choice.text)}</bdi>
+        {choice.about !== undefined && <span className="choice-about">{choice.about}</span>}
+      </span>
+    </Option>
   );
 }
 
@@ -118,14 +122,7 @@ export function MultiChoiceField(props: Common & { chosen: readonly string[]; ch
         placeholder={placeholder ?? "Select"}
         {...(onBlur ? { onBlur } : {})}
       >
-        {choices.map((choice) => (
-          <Option key={choice.value} value={choice.value} text={visible(choice.text)}>
-            <span className="choice">
-              <bdi>{visible(choice.text)}</bdi>
-              {choice.about !== undefined && <span className="choice-about">{choice.about}</span>}
-            </span>
-          </Option>
-        ))}
+        {choices.map(option)}
       </Dropdown>
     </Framed>
   );
